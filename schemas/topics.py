@@ -1,0 +1,70 @@
+"""The topics: name, key, cleanup policy and limits. Names are contracts; a shop's prefix goes before them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+DAY_MS = 86_400_000
+
+DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
+"""Largest message that a topic takes unless it says otherwise, bytes (Kafka's own default is 1 MiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as the platform has to create it."""
+
+    name: str
+    key: str
+    cleanup: Literal["compact", "delete"]
+    retention_ms: int | None = None
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+    broker_time: bool = False
+    """True where the broker stamps messages itself, so that no producer can move the clock."""
+
+    def configs(self) -> dict[str, str]:
+        """Topic-level settings in Kafka's own words."""
+        configs = {
+            "cleanup.policy": self.cleanup,
+            "max.message.bytes": str(self.max_message_bytes),
+            "message.timestamp.type": "LogAppendTime" if self.broker_time else "CreateTime",
+        }
+        if self.retention_ms is not None:
+            configs["retention.ms"] = str(self.retention_ms)
+        return configs
+
+
+PRODUCT_CREATED = Topic("product-created", "product_id", "compact", broker_time=True)
+PDP_VIEW = Topic("pdp-view", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
+CART_ADD = Topic("cart-add", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
+PURCHASE = Topic("purchase", "user_id", "delete", retention_ms=30 * DAY_MS, broker_time=True)
+USER_UPDATED = Topic("user-updated", "user_id", "compact", broker_time=True)
+IMAGE_FEATURES = Topic("image-features", "product_id", "compact")
+INTERACTION_STATE = Topic("interaction-state", "user_id", "compact")
+ITEM_STATE = Topic("item-state", "product_id", "compact")
+TRENDING_STATE = Topic("trending-state", "product_id", "compact")
+CO_VISITS = Topic("co-visits", "product_id", "delete", retention_ms=7 * DAY_MS)
+ITEM_FACTORS = Topic("item-factors", "product_id", "compact")
+RECOMMENDATION_UPDATED = Topic("recommendation-updated", "kind:subject", "compact")
+DEAD_LETTER = Topic("dead-letter", "original key", "delete", retention_ms=30 * DAY_MS, max_message_bytes=2_000_000)
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        PRODUCT_CREATED,
+        PDP_VIEW,
+        CART_ADD,
+        PURCHASE,
+        USER_UPDATED,
+        IMAGE_FEATURES,
+        INTERACTION_STATE,
+        ITEM_STATE,
+        TRENDING_STATE,
+        CO_VISITS,
+        ITEM_FACTORS,
+        RECOMMENDATION_UPDATED,
+        DEAD_LETTER,
+    )
+}
+"""Every topic by its name, without a prefix."""
