@@ -21,7 +21,8 @@ class KafkaSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_servers: str | None = Field(
-        default=None, description="host:port[,host:port] of the shop's own cluster; unset means the embedded Kafka"
+        default=None,
+        description="host:port[,host:port] of the shop's own cluster; unset means the embedded Kafka",
     )
     topic_prefix: str = Field(default="", description="put before every topic, group and transactional id")
     partitions: int = Field(default=3, ge=1, le=1000, description="partitions of a topic that is created")

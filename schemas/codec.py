@@ -1,0 +1,140 @@
+"""Avro single-object encoding: marker, fingerprint of the writer's schema, body.
+
+Source: Apache Avro 1.12 specification, "Single-object encoding". A reader learns the writer's schema from
+the message itself, so old and new writers can be mixed on one topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from operator import attrgetter
+from typing import Any
+
+from fastavro import schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
+
+from schemas import events
+from schemas.errors import (
+    ContractError,
+    InvalidEventError,
+    OversizeMessageError,
+    TruncatedMessageError,
+    UnknownSchemaError,
+)
+from schemas.registry import EVENT_TYPES, Contract, contract
+from schemas.topics import TOPICS, Topic
+
+MARKER = b"\xc3\x01"
+HEADER_BYTES = len(MARKER) + 8
+
+_TOPIC_OF = {event_type: TOPICS[name] for name, event_type in EVENT_TYPES.items()}
+
+
+def topic_of(event: events.Event) -> Topic:
+    """The topic that an event belongs on."""
+    return _TOPIC_OF[type(event)]
+
+
+class _TopicCodec:
+    """Writes and reads one topic's values."""
+
+    def __init__(self, topic_name: str) -> None:
+        self._contract: Contract = contract(topic_name)
+        self._type = EVENT_TYPES[topic_name]
+        self._names = [field["name"] for field in self._contract.reader["fields"]]
+        self._values = attrgetter(*self._names)
+        self._header = MARKER + self._contract.fingerprint
+
+    def encode(self, event: events.Event) -> bytes:
+        body = BytesIO()
+        body.write(self._header)
+        record = dict(zip(self._names, self._values(event), strict=True))
+        if isinstance(event, events.RecommendationUpdated):
+            record["items"] = [_item_record(item) for item in event.items]
+        try:
+            schemaless_writer(body, self._contract.reader, record, disable_tuple_notation=True)
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise InvalidEventError(f"{type(event).__name__} does not fit its schema: {error}") from error
+        data = body.getvalue()
+        self._check_size(data)
+        return data
+
+    def decode(self, data: bytes) -> events.Event:
+        self._check_size(data)
+        if len(data) < HEADER_BYTES:
+            raise TruncatedMessageError(f"{len(data)} bytes are fewer than the {HEADER_BYTES} of a header")
+        if data[:2] != MARKER:
+            raise UnknownSchemaError(
+                f"message on {self._contract.topic_name} does not begin with c301; "
+                "write Avro single-object encoding"
+            )
+        record = self._read_body(data)
+        if self._type is events.RecommendationUpdated:
+            record["items"] = tuple(events.ListedProduct(**item) for item in record["items"])
+        event: events.Event = self._type(**record)
+        return event
+
+    def _read_body(self, data: bytes) -> dict[str, Any]:
+        schemas = self._contract
+        writer = schemas.writers.get(data[2:HEADER_BYTES])
+        if writer is None:
+            raise UnknownSchemaError(
+                f"no schema of {schemas.topic_name} has the fingerprint {data[2:HEADER_BYTES].hex()}; "
+                "upgrade this reader, or publish the writer's schema to schemas/published"
+            )
+        body = BytesIO(data)
+        body.seek(HEADER_BYTES)
+        reader = None if writer is schemas.reader else schemas.reader
+        try:
+            record: dict[str, Any] = schemaless_reader(body, writer, reader)  # type: ignore[assignment]
+        except (EOFError, IndexError, StopIteration) as error:
+            raise TruncatedMessageError(f"message on {schemas.topic_name} ends before its schema") from error
+        except (SchemaResolutionError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            raise ContractError(f"message on {schemas.topic_name} cannot be read: {error}") from error
+        if body.tell() != len(data):
+            raise TruncatedMessageError(
+                f"message on {schemas.topic_name} goes on for {len(data) - body.tell()} bytes after its schema"
+            )
+        return record
+
+    def _check_size(self, data: bytes) -> None:
+        if len(data) > self._contract.max_message_bytes:
+            raise OversizeMessageError(
+                f"{len(data)} bytes on {self._contract.topic_name} are more than the "
+                f"{self._contract.max_message_bytes} that the topic takes"
+            )
+
+
+def _item_record(item: events.ListedProduct) -> dict[str, Any]:
+    return {
+        "product_id": item.product_id,
+        "score": item.score,
+        "reason": item.reason,
+        "because": item.because,
+    }
+
+
+_CODECS: dict[str, _TopicCodec] = {}
+
+
+def _codec(topic_name: str) -> _TopicCodec:
+    codec = _CODECS.get(topic_name)
+    if codec is None:
+        codec = _CODECS[topic_name] = _TopicCodec(topic_name)
+    return codec
+
+
+def encode(event: events.Event) -> bytes:
+    """One event as the bytes of its topic; raises ``ContractError`` where it does not fit."""
+    return _codec(topic_of(event).name).encode(event)
+
+
+def decode(topic_name: str, data: bytes) -> events.Event:
+    """The event in a message of a topic (named without prefix); raises ``ContractError`` with the reason."""
+    return _codec(topic_name).decode(data)
+
+
+def decoder(topic_name: str) -> Callable[[bytes], events.Event]:
+    """``decode`` with the topic already looked up, for loops."""
+    return _codec(topic_name).decode

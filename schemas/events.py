@@ -1,0 +1,289 @@
+"""Frozen event types, one a topic; fields, units and defaults are those of the ``.avsc`` beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from schemas.errors import InvalidEventError
+
+MAX_ID_BYTES = 256
+"""Longest id of a product, user, session or event, UTF-8 bytes."""
+
+
+class Action(IntEnum):
+    """What a shopper did; the numbers are those on the wire."""
+
+    VIEW = 0
+    CART_ADD = 1
+    PURCHASE = 2
+
+
+class Relation(IntEnum):
+    """How a companion stands to a product; the numbers are those on the wire."""
+
+    AFTER = 0
+    BEFORE = 1
+    BOUGHT_TOGETHER = 2
+
+
+class Kind:
+    """The kinds of list, as they stand in keys, metrics and on the command line."""
+
+    SIMILAR = "similar"
+    VIEWED_NEXT = "viewed-next"
+    BOUGHT_TOGETHER = "bought-together"
+    FOR_YOU = "for-you"
+    TRENDING = "trending"
+    POPULAR = "popular"
+    ALL = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER, FOR_YOU, TRENDING, POPULAR)
+
+
+class Reason:
+    """Why a product is listed, machine-readable."""
+
+    LOOKS_LIKE = "looks-like"
+    VIEWED_NEXT = "viewed-next"
+    BOUGHT_TOGETHER = "bought-together"
+    BECAUSE_VIEWED = "because-viewed"
+    BECAUSE_BOUGHT = "because-bought"
+    TRENDING = "trending"
+    POPULAR = "popular"
+
+
+def _check_id(name: str, value: str) -> None:
+    if not value:
+        raise InvalidEventError(f"{name} is empty; give the shop's own id")
+    if len(value) > MAX_ID_BYTES or len(value.encode(errors="surrogatepass")) > MAX_ID_BYTES:
+        raise InvalidEventError(f"{name} is longer than {MAX_ID_BYTES} bytes: {value[:40]!r}…")
+
+
+def _check_time(event_time_ms: int) -> None:
+    if event_time_ms < 0:
+        raise InvalidEventError(
+            f"event_time_ms is {event_time_ms}; give milliseconds since 1970, not seconds or a negative number"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProductCreated:
+    """A product as it is now; published again whenever it changes."""
+
+    product_id: str
+    event_time_ms: int
+    title: str = ""
+    category: str = ""
+    image_url: str | None = None
+    price: float | None = None
+    in_stock: bool = True
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_id("product_id", self.product_id)
+        _check_time(self.event_time_ms)
+        if self.price is not None and not (math.isfinite(self.price) and self.price >= 0):
+            raise InvalidEventError(f"price of {self.product_id} is {self.price}; give a number of at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """What the three interaction events share: who did something with which product, and when."""
+
+    event_id: str
+    event_time_ms: int
+    user_id: str | None
+    session_id: str | None
+    product_id: str
+
+    def __post_init__(self) -> None:
+        _check_id("event_id", self.event_id)
+        _check_id("product_id", self.product_id)
+        _check_time(self.event_time_ms)
+        if self.user_id is not None:
+            _check_id("user_id", self.user_id)
+        elif self.session_id is None:
+            raise InvalidEventError(f"event {self.event_id} has neither user_id nor session_id; give one")
+        if self.session_id is not None:
+            _check_id("session_id", self.session_id)
+
+    @property
+    def subject(self) -> str:
+        """Whose history this belongs to: the user's, or the session's for a guest."""
+        return self.user_id if self.user_id is not None else self.session_id or ""
+
+
+def _check_quantity(event_id: str, quantity: float, *, returns: bool) -> None:
+    if not math.isfinite(quantity) or quantity == 0 or (quantity < 0 and not returns):
+        raise InvalidEventError(f"quantity of event {event_id} is {quantity}; give a number other than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class PdpView(Interaction):
+    """A product page was viewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CartAdd(Interaction):
+    """A product was put into the cart."""
+
+    quantity: float = 1.0
+
+    def __post_init__(self) -> None:
+        Interaction.__post_init__(self)
+        _check_quantity(self.event_id, self.quantity, returns=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase(Interaction):
+    """A product was bought; a negative quantity is a return."""
+
+    quantity: float = 1.0
+    unit_price: float | None = None
+
+    def __post_init__(self) -> None:
+        Interaction.__post_init__(self)
+        _check_quantity(self.event_id, self.quantity, returns=True)
+
+
+@dataclass(frozen=True, slots=True)
+class UserUpdated:
+    """What is known of a user."""
+
+    user_id: str
+    event_time_ms: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_id("user_id", self.user_id)
+        _check_time(self.event_time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeature:
+    """The CNN feature of a product's main picture; ``vector`` is float16, little-endian, unit length."""
+
+    product_id: str
+    event_time_ms: int
+    encoder_id: str
+    image_digest: bytes
+    category: str
+    vector: bytes
+    caused_by: str
+    caused_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistory:
+    """A user's bounded history; one position in each sequence is one event."""
+
+    subject: str
+    event_hashes: Sequence[int]
+    event_times_ms: Sequence[int]
+    product_ids: Sequence[str]
+    actions: Sequence[int]
+    quantities: Sequence[float]
+    listed: Sequence[str]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoVisits:
+    """What one batch of events says about one product: its visits, and what was visited with it."""
+
+    product_id: str
+    visit_times_ms: Sequence[int]
+    visit_actions: Sequence[int]
+    visit_weights: Sequence[float]
+    companion_ids: Sequence[str]
+    companion_times_ms: Sequence[int]
+    companion_relations: Sequence[int]
+    companion_strengths: Sequence[float]
+    caused_by: str
+    caused_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """A product's bounded co-occurrence row, forward-decayed relative to ``epoch``."""
+
+    product_id: str
+    epoch: int
+    visits: float
+    purchases: float
+    companion_ids: Sequence[str]
+    viewed_after: Sequence[float]
+    viewed_before: Sequence[float]
+    bought_together: Sequence[float]
+    event_time_ms: int
+    listed_next: Sequence[str]
+    listed_together: Sequence[str]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrendingState:
+    """A product's decayed popularity, short-lived and long-lived."""
+
+    product_id: str
+    trending_epoch: int
+    trending: float
+    popular_epoch: int
+    popular: float
+    event_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFactors:
+    """A product's matrix-factorisation vector; ``vector`` is float32, little-endian."""
+
+    product_id: str
+    generation: int
+    vector: bytes
+    event_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProduct:
+    """One recommended product, with its score and the reason."""
+
+    product_id: str
+    score: float
+    reason: str
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationUpdated:
+    """A ranked list as it is now; it replaces every older revision."""
+
+    kind: str
+    subject: str
+    revision: int
+    items: Sequence[ListedProduct]
+    event_time_ms: int
+    caused_by: str
+    caused_at_ms: int
+
+    @property
+    def key(self) -> str:
+        """The message key: ``kind:subject``."""
+        return f"{self.kind}:{self.subject}"
+
+
+Event = (
+    ProductCreated
+    | PdpView
+    | CartAdd
+    | Purchase
+    | UserUpdated
+    | ImageFeature
+    | UserHistory
+    | CoVisits
+    | ItemState
+    | TrendingState
+    | ItemFactors
+    | RecommendationUpdated
+)
+"""Every value that a topic carries."""

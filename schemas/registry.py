@@ -1,0 +1,82 @@
+"""Which schema belongs to which topic, and which earlier versions were published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, cast
+
+from fastavro import parse_schema
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from schemas import events
+from schemas.topics import TOPICS
+
+Schema = dict[str, Any]
+
+EVENT_TYPES: dict[str, type[Any]] = {
+    "product-created": events.ProductCreated,
+    "pdp-view": events.PdpView,
+    "cart-add": events.CartAdd,
+    "purchase": events.Purchase,
+    "user-updated": events.UserUpdated,
+    "image-features": events.ImageFeature,
+    "interaction-state": events.UserHistory,
+    "co-visits": events.CoVisits,
+    "item-state": events.ItemState,
+    "trending-state": events.TrendingState,
+    "item-factors": events.ItemFactors,
+    "recommendation-updated": events.RecommendationUpdated,
+}
+"""The event type on each topic; the dead-letter topic carries bytes of any origin and has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One topic's reader schema, and every schema that it may meet on the wire by its fingerprint."""
+
+    topic_name: str
+    reader: Schema
+    fingerprint: bytes
+    writers: dict[bytes, Schema]
+    max_message_bytes: int
+
+
+def crc64_fingerprint(schema: Schema) -> bytes:
+    """CRC-64-AVRO of the parsing canonical form, 8 bytes little-endian (Avro 1.12, single-object encoding)."""
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+
+
+def current_schema(topic_name: str) -> Schema:
+    """The schema that this version of the project writes, as it stands in its ``.avsc``."""
+    text = resources.files("schemas").joinpath("avro", f"{topic_name}.avsc").read_text(encoding="utf-8")
+    schema: Schema = json.loads(text)
+    return schema
+
+
+def published_schemas(topic_name: str) -> list[tuple[str, Schema]]:
+    """Every published version, oldest first, as (file name, schema)."""
+    folder = resources.files("schemas").joinpath("published", topic_name)
+    if not folder.is_dir():
+        return []
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".avsc")), key=lambda f: f.name)
+    return [(f.name, json.loads(f.read_text(encoding="utf-8"))) for f in files]
+
+
+def _parsed(schema: Schema) -> Schema:
+    return cast("Schema", parse_schema(schema))
+
+
+@cache
+def contract(topic_name: str) -> Contract:
+    """The contract of one topic; topics without a schema raise ``KeyError``."""
+    if topic_name not in EVENT_TYPES:
+        raise KeyError(topic_name)
+    reader = current_schema(topic_name)
+    writers = {crc64_fingerprint(s): _parsed(s) for _, s in published_schemas(topic_name)}
+    own = crc64_fingerprint(reader)
+    parsed = _parsed(reader)
+    writers[own] = parsed
+    return Contract(topic_name, parsed, own, writers, TOPICS[topic_name].max_message_bytes)
