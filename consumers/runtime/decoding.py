@@ -1,0 +1,87 @@
+"""From records to messages: decode, check the key and the clock; what fails becomes a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from consumers.runtime.outbox import Outbox
+from consumers.runtime.records import Message, Record
+from consumers.runtime.stage import AnyMessage, StageSpec
+from schemas.codec import decoder
+from schemas.errors import ContractError, FutureEventError, InvalidEventError
+from schemas.events import Event
+from schemas.keys import check_key
+from schemas.topics import TOPICS
+
+FUTURE_TOLERANCE_MS = 300_000
+"""How far an event may be dated ahead of the broker's timestamp before it is refused."""
+
+
+class Decoder:
+    """Decodes the records of one stage's inputs, tables and changelogs."""
+
+    def __init__(self, spec: StageSpec) -> None:
+        topics = (*spec.inputs, *spec.tables, *spec.changelogs)
+        self._decoders: dict[str, Callable[[bytes], Event]] = {t.name: decoder(t.name) for t in topics}
+
+    def inputs(self, records: Sequence[Record], out: Outbox) -> list[AnyMessage]:
+        """Messages in order; unreadable, misplaced and future-dated ones go to ``out`` as dead letters."""
+        messages: list[AnyMessage] = []
+        for record in records:
+            try:
+                message = self._message(record)
+                if message.value is None:
+                    _check_tombstone(record)
+                elif TOPICS[record.topic].broker_time:
+                    _check_clock(message)
+            except ContractError as error:
+                out.refuse(undecoded(record), error)
+            else:
+                messages.append(message)
+        return messages
+
+    def tables(self, records: Sequence[Record]) -> list[AnyMessage]:
+        """Messages of followed tables; unreadable ones are left out, for their owner writes the dead letter."""
+        messages: list[AnyMessage] = []
+        for record in records:
+            try:
+                messages.append(self._message(record))
+            except ContractError:
+                continue
+        return messages
+
+    def changelog(self, records: Sequence[Record]) -> list[AnyMessage]:
+        """Messages of a changelog; one that cannot be read stops the restore, for state would be missing."""
+        return [self._message(record) for record in records]
+
+    def _message(self, record: Record) -> AnyMessage:
+        if record.key is None:
+            raise InvalidEventError(f"a message on {record.topic} has no key; give the one that the topic names")
+        try:
+            key = record.key.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidEventError(f"the message key is not UTF-8: {record.key[:40]!r}") from error
+        if record.value is None:
+            return Message(record.topic, record.partition, record.offset, record.timestamp_ms, key, None, record)
+        event = self._decoders[record.topic](record.value)
+        check_key(event, key)
+        return Message(record.topic, record.partition, record.offset, record.timestamp_ms, key, event, record)
+
+
+def undecoded(record: Record) -> AnyMessage:
+    """A stand-in for a record that gives no message, to name it in dead letters and counts."""
+    return Message(record.topic, record.partition, record.offset, record.timestamp_ms, "", None, record)
+
+
+def _check_tombstone(record: Record) -> None:
+    if TOPICS[record.topic].cleanup != "compact":
+        raise InvalidEventError(f"a message on {record.topic} has no value; a null value means nothing there")
+
+
+def _check_clock(message: AnyMessage) -> None:
+    ahead_ms = message.value.event_time_ms - message.timestamp_ms
+    if ahead_ms > FUTURE_TOLERANCE_MS:
+        raise FutureEventError(
+            f"the event is dated {ahead_ms} ms ahead of the broker's timestamp, more than "
+            f"{FUTURE_TOLERANCE_MS} ms; set the sender's clock, or give event_time_ms in milliseconds"
+        )

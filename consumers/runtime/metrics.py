@@ -1,0 +1,114 @@
+"""Prometheus metrics that every stage serves; names and labels are a contract with the dashboards."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from consumers.runtime.records import TopicPartition
+from schemas.events import Kind
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_RECORDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000)
+
+
+class StageMetrics:
+    """One stage's metrics in a registry of their own, so that stages can share a process in tests."""
+
+    def __init__(self, stage: str, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        r = self.registry
+        self._stage = stage
+        self._events = Counter(
+            "recsys_events", "Input events by what came of them.", ["stage", "topic", "outcome"], registry=r
+        )
+        self._lag = Gauge(
+            "recsys_consumer_lag",
+            "Records behind the end of a partition.",
+            ["stage", "topic", "partition"],
+            registry=r,
+        )
+        self._batch_records = Histogram(
+            "recsys_batch_records", "Records a batch.", ["stage"], buckets=_RECORDS, registry=r
+        )
+        self._batch_seconds = Histogram(
+            "recsys_batch_seconds", "Time to decode and step a batch.", ["stage"], buckets=_SECONDS, registry=r
+        )
+        self._transaction_seconds = Histogram(
+            "recsys_transaction_seconds",
+            "Time to write and commit a transaction.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=r,
+        )
+        self._aborts = Counter(
+            "recsys_transaction_aborts", "Transactions that did not commit.", ["stage", "error"], registry=r
+        )
+        self._lists = Counter("recsys_list_changes", "Lists published.", ["stage", "kind"], registry=r)
+        self._event_freshness = Histogram(
+            "recsys_event_to_recommendation_seconds",
+            "From the broker's timestamp of an event to the commit of a list that it changed.",
+            ["stage", "kind"],
+            buckets=_SECONDS,
+            registry=r,
+        )
+        self._product_freshness = Histogram(
+            "recsys_product_to_recommendable_seconds",
+            "From the broker's timestamp of product-created to the commit of a list with looks it changed.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=r,
+        )
+        self._observed = {
+            "image_fetch": Counter(
+                "recsys_image_fetches", "Image fetches by what came of them.", ["stage", "outcome"], registry=r
+            )
+        }
+
+    def events(self, topic: str, outcome: str, amount: int) -> None:
+        """Committed input events."""
+        self._events.labels(self._stage, topic, outcome).inc(amount)
+
+    def lag(self, lag: Mapping[TopicPartition, int]) -> None:
+        """Lag as it is now, records."""
+        for partition, records in lag.items():
+            self._lag.labels(self._stage, partition.topic, str(partition.partition)).set(records)
+
+    def aborted(self, error: str) -> None:
+        """A transaction did not commit."""
+        self._aborts.labels(self._stage, error).inc()
+
+    def observed(self, observed: Tally[tuple[str, str]]) -> None:
+        """What a stage counts on its own."""
+        for (name, outcome), amount in observed.items():
+            self._observed[name].labels(self._stage, outcome).inc(amount)
+
+    def lists(self, lists: Iterable[tuple[str, int]], now_ms: int) -> None:
+        """Lists committed: (kind, broker's timestamp of the cause in ms)."""
+        for kind, caused_at_ms in lists:
+            self._lists.labels(self._stage, kind).inc()
+            seconds = max(now_ms - caused_at_ms, 0) / 1000
+            if kind == Kind.SIMILAR:
+                self._product_freshness.labels(self._stage).observe(seconds)
+            else:
+                self._event_freshness.labels(self._stage, kind).observe(seconds)
+
+    @contextmanager
+    def batch(self, records: int) -> Iterator[None]:
+        """Time a batch; empty rounds are not counted."""
+        began = perf_counter()
+        yield
+        if records:
+            self._batch_records.labels(self._stage).observe(records)
+            self._batch_seconds.labels(self._stage).observe(perf_counter() - began)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Time a transaction that commits."""
+        began = perf_counter()
+        yield
+        self._transaction_seconds.labels(self._stage).observe(perf_counter() - began)

@@ -1,0 +1,25 @@
+"""The message key that each event belongs under; equal keys share a partition."""
+
+from __future__ import annotations
+
+from schemas import events
+from schemas.errors import InvalidEventError
+
+
+def key_of(event: events.Event) -> str:
+    """The key of an event's message: a product_id, a subject, or ``kind:subject``."""
+    if isinstance(event, events.Interaction):
+        return event.subject
+    if isinstance(event, events.RecommendationUpdated):
+        return event.key
+    if isinstance(event, events.UserHistory):
+        return event.subject
+    if isinstance(event, events.UserUpdated):
+        return event.user_id
+    return event.product_id
+
+
+def check_key(event: events.Event, key: str) -> None:
+    """Refuse an event under another key than its own: its partition's owner would not be its subject's."""
+    if key_of(event) != key:
+        raise InvalidEventError(f"the message key is {key!r}, but the event belongs under {key_of(event)!r}")
