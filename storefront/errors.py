@@ -1,0 +1,9 @@
+"""What can go wrong while following what the recommender publishes."""
+
+from __future__ import annotations
+
+from schemas.errors import RecsysError
+
+
+class MissingTopicError(RecsysError):
+    """A topic that is to be followed does not exist on the cluster."""

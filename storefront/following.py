@@ -1,0 +1,120 @@
+"""Topics followed as they grow: every partition, committed records alone, in no consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from kafka import KafkaConsumer
+from kafka import TopicPartition as KafkaPartition
+from kafka.errors import KafkaError
+
+from consumers.runtime.records import Record
+from schemas.errors import KafkaUnavailableError
+from schemas.kafka_settings import KafkaSettings
+from schemas.topics import Topic
+from storefront.errors import MissingTopicError
+
+CONNECT_TIMEOUT_MS = 10_000
+_REQUEST_TIMEOUT_MS = 15_000
+
+
+class TopicFollower:
+    """Reads whole topics and goes on following them; for one thread.
+
+    Begins at the beginning, or at the end as it is now. Raises ``KafkaUnavailableError`` when no Kafka answers,
+    ``MissingTopicError`` when a topic is not there.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[Topic],
+        *,
+        start: Literal["beginning", "end"] = "beginning",
+        max_poll_records: int = 5_000,
+    ) -> None:
+        self._names = {settings.named(topic): topic.name for topic in topics}
+        self._consumer = connected_consumer(settings, max_poll_records)
+        try:
+            partitions = [p for name in self._names for p in partitions_of(self._consumer, name)]
+            self._consumer.assign(partitions)
+            if start == "beginning":
+                self._consumer.seek_to_beginning()
+            else:
+                self._consumer.seek_to_end()
+            self._behind: dict[Any, int] = self._consumer.end_offsets(partitions)
+        except KafkaError as error:
+            self.close()
+            raise KafkaUnavailableError(f"the topics cannot be followed: {_reason(error)}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def caught_up(self) -> bool:
+        """True once everything that was on the topics at the start has been handed out."""
+        if self._behind:
+            position = self._consumer.position
+            self._behind = {p: end for p, end in self._behind.items() if (position(p) or 0) < end}
+        return not self._behind
+
+    def poll(self, timeout_ms: int) -> list[Record]:
+        """What is new, partition by partition in order, waiting up to ``timeout_ms`` for the first record."""
+        batches = self._consumer.poll(timeout_ms=timeout_ms)
+        names = self._names
+        return [
+            Record(names[r.topic], r.partition, r.offset, r.timestamp, r.key, r.value, r.headers or ())
+            for records in batches.values()
+            for r in records
+        ]
+
+    def close(self) -> None:
+        """Release the connections; may be called twice."""
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connected_consumer(settings: KafkaSettings, max_poll_records: int) -> Any:
+    """A read_committed kafka-python consumer without a group; raises ``KafkaUnavailableError``."""
+    options = settings.client_options()
+    try:
+        return KafkaConsumer(
+            **options,
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
+            max_poll_records=max_poll_records,
+            fetch_max_wait_ms=250,
+            retry_backoff_ms=20,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
+            metrics_enabled=False,
+        )
+    except KafkaError as error:
+        raise KafkaUnavailableError(
+            f"no Kafka answers at {','.join(options['bootstrap_servers'])} ({_reason(error)}); start one with "
+            "`recsys kafka up`, or set KAFKA_BOOTSTRAP_SERVERS to the shop's own"
+        ) from error
+
+
+def partitions_of(consumer: Any, topic_name: str) -> list[Any]:
+    """Every partition of a topic (named with prefix); raises ``MissingTopicError`` when there is none."""
+    numbers = consumer.partitions_for_topic(topic_name)
+    if not numbers:
+        raise MissingTopicError(f"there is no topic {topic_name} on the cluster; create it with `recsys kafka up`")
+    return [KafkaPartition(topic_name, number) for number in sorted(numbers)]
+
+
+def _reason(error: KafkaError) -> str:
+    return str(error) or type(error).__name__
