@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -17,6 +18,8 @@ from schemas.topics import Topic
 from storefront.errors import MissingTopicError
 
 CONNECT_TIMEOUT_MS = 10_000
+READ_TIMEOUT_SECONDS = 30.0
+_WAIT_MS = 200
 _REQUEST_TIMEOUT_MS = 15_000
 
 
@@ -69,6 +72,23 @@ class TopicFollower:
             for records in batches.values()
             for r in records
         ]
+
+    def to_end(self, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> Iterator[list[Record]]:
+        """Everything up to the end as it was at the start, in bounded batches.
+
+        Raises ``KafkaUnavailableError`` when no record comes for ``timeout_seconds``.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not self.caught_up:
+            records = self.poll(_WAIT_MS)
+            if records:
+                deadline = time.monotonic() + timeout_seconds
+                yield records
+            elif time.monotonic() > deadline:
+                raise KafkaUnavailableError(
+                    f"the end of {', '.join(self._names)} is not reached, and nothing came for "
+                    f"{timeout_seconds:.0f} s; is Kafka up?"
+                )
 
     def close(self) -> None:
         """Release the connections; may be called twice."""

@@ -1,0 +1,75 @@
+"""How lists, products and reasons read in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from schemas.events import Kind, ListedProduct, ProductCreated, Reason
+
+_SHORT_ID = 12
+
+_REASONS = {
+    Reason.LOOKS_LIKE: ("looks like {}", "looks alike"),
+    Reason.VIEWED_NEXT: ("viewed after {}", "viewed next"),
+    Reason.BOUGHT_TOGETHER: ("bought together with {}", "bought together"),
+    Reason.BECAUSE_VIEWED: ("because you viewed {}", "because of what you viewed"),
+    Reason.BECAUSE_BOUGHT: ("because you bought {}", "because of what you bought"),
+    Reason.TRENDING: ("trending in {}", "trending now"),
+    Reason.POPULAR: ("popular in {}", "popular"),
+}
+_ABOUT_PRODUCTS = {
+    Kind.SIMILAR: "looks like",
+    Kind.VIEWED_NEXT: "viewed after",
+    Kind.BOUGHT_TOGETHER: "bought with",
+}
+PRODUCT_KINDS = tuple(_ABOUT_PRODUCTS)
+"""The kinds of list whose subject is a product."""
+SHOP_KINDS = (Kind.TRENDING, Kind.POPULAR)
+"""The kinds of list whose subject is a category, or nothing for the whole shop."""
+
+Name = Callable[[str], str]
+"""From a product_id to how the product is called."""
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, such as escape sequences, replaced."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)
+
+
+def product_name(product_id: str, product: ProductCreated | None) -> str:
+    """The product's title; for one without, its category and the beginning of its id."""
+    if product is not None and product.title:
+        return printable(product.title)
+    product_id = printable(product_id)
+    short = product_id if len(product_id) <= _SHORT_ID else product_id[: _SHORT_ID - 1] + "…"
+    return f"{printable(product.category)} {short}" if product is not None and product.category else short
+
+
+def reason_text(item: ListedProduct, name: Name) -> str:
+    """Why a product is listed, as a shopper would read it."""
+    forms = _REASONS.get(item.reason)
+    if forms is None:
+        return printable(f"{item.reason} {item.because}".strip())
+    about, alone = forms
+    return about.format(name(item.because)) if item.because else alone
+
+
+def list_name(kind: str, subject: str, name: Name) -> str:
+    """What a list is, such as ``looks like Red mug`` or ``trending in mugs``."""
+    if kind in _ABOUT_PRODUCTS:
+        return f"{_ABOUT_PRODUCTS[kind]} {name(subject)}"
+    if kind in SHOP_KINDS:
+        return f"{kind} in {printable(subject) or 'the shop'}"
+    if kind == Kind.FOR_YOU:
+        return f"for {printable(subject)}"
+    return printable(f"{kind} {subject}".strip())
+
+
+def duration_text(duration_ms: float) -> str:
+    """A duration in three significant places at most: ``31 ms``, ``1.2 s``, ``4 min``, ``3 h``."""
+    if duration_ms < 1_000:
+        return f"{duration_ms:.0f} ms"
+    seconds = duration_ms / 1_000
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.0f} h"
