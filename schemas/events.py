@@ -29,6 +29,10 @@ class Relation(IntEnum):
     BOUGHT_TOGETHER = 2
 
 
+_ACTIONS = frozenset(Action)
+_RELATIONS = frozenset(Relation)
+
+
 class Kind:
     """The kinds of list, as they stand in keys, metrics and on the command line."""
 
@@ -202,6 +206,26 @@ class CoVisits:
     companion_strengths: Sequence[float]
     caused_by: str
     caused_at_ms: int
+
+    def __post_init__(self) -> None:
+        _check_id("product_id", self.product_id)
+        if not len(self.visit_times_ms) == len(self.visit_actions) == len(self.visit_weights):
+            raise InvalidEventError(f"the arrays of visits of {self.product_id} differ in length")
+        companions = len(self.companion_ids)
+        if (
+            not companions
+            == len(self.companion_times_ms)
+            == len(self.companion_relations)
+            == len(self.companion_strengths)
+        ):
+            raise InvalidEventError(f"the arrays of companions of {self.product_id} differ in length")
+        if not _ACTIONS.issuperset(self.visit_actions) or not _RELATIONS.issuperset(self.companion_relations):
+            raise InvalidEventError(f"co-visits of {self.product_id} name an action or a relation that is none")
+        if not all(map(math.isfinite, self.visit_weights)):
+            raise InvalidEventError(f"a weight of {self.product_id} is not finite")
+        if not all(0 <= strength < math.inf for strength in self.companion_strengths):
+            raise InvalidEventError(f"a strength of {self.product_id} is not finite, or below 0")
+        _check_time(min((*self.visit_times_ms, *self.companion_times_ms), default=0))
 
 
 @dataclass(frozen=True, slots=True)

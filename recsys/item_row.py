@@ -1,0 +1,226 @@
+"""A product's bounded co-occurrence row: what the same shoppers visit after it, before it, and buy with it.
+
+Every number is a forward-decayed sum (``recsys.decay``), so a row does not depend on the order in which its
+visits arrive. Lists follow from the row alone, for a companion's own row may live on another machine.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.decay import Decay
+from schemas.events import Action, CoVisits, ItemState, ListedProduct, Reason
+
+_BOUGHT_SHARE = 4
+"""A quarter of the places in a row are kept for what is bought together, which is rarer than what is viewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowRules:
+    """How rows forget, how large they grow and how lists follow from them."""
+
+    decay: Decay
+    max_companions: int = 200
+    list_length: int = 20
+    before_share: float = 0.5
+    """What a visit to the companion before the product counts, where one after it counts one."""
+    damping: float = 2.0
+    """Visits added to a product's own before its companions are set against them (significance weighting)."""
+
+    @property
+    def cut_at(self) -> int:
+        """Companions at which a row is cut back to ``max_companions``."""
+        return self.max_companions + max(1, self.max_companions // 4)
+
+
+class ItemRow:
+    """One product's row; the companions are in lexicographic order, and the columns go with them.
+
+    A row that reaches ``rules.cut_at`` companions is cut back to its ``max_companions`` strongest. What is
+    cut was no stronger than the weakest that stays, and loses no more than that; for a list to miss a companion
+    it has to be cut again and again, each time after a quarter of ``max_companions`` others came in new. A row
+    that never held more than that is exact, whatever the order of arrival.
+    """
+
+    __slots__ = (
+        "bought_together",
+        "companion_ids",
+        "epoch",
+        "event_time_ms",
+        "listed_next",
+        "listed_together",
+        "product_id",
+        "purchases",
+        "revision",
+        "slot",
+        "viewed_after",
+        "viewed_before",
+        "visits",
+    )
+
+    def __init__(self, product_id: str) -> None:
+        self.product_id = product_id
+        self.epoch = 0
+        self.event_time_ms = 0
+        self.visits = 0.0
+        self.purchases = 0.0
+        self.companion_ids: list[str] = []
+        self.viewed_after = array("d")
+        self.viewed_before = array("d")
+        self.bought_together = array("d")
+        self.listed_next: tuple[str, ...] = ()
+        self.listed_together: tuple[str, ...] = ()
+        self.revision = 0
+        self.slot = -1
+        """Where the row stands among a shard's rows; not part of its state."""
+
+    @classmethod
+    def of_state(cls, state: ItemState) -> ItemRow:
+        """The row that a snapshot was taken of."""
+        row = cls(sys.intern(state.product_id))
+        row.epoch, row.event_time_ms = state.epoch, state.event_time_ms
+        row.visits, row.purchases = state.visits, state.purchases
+        row.companion_ids = [sys.intern(companion_id) for companion_id in state.companion_ids]
+        row.viewed_after = array("d", state.viewed_after)
+        row.viewed_before = array("d", state.viewed_before)
+        row.bought_together = array("d", state.bought_together)
+        row.listed_next = tuple(map(sys.intern, state.listed_next))
+        row.listed_together = tuple(map(sys.intern, state.listed_together))
+        row.revision = state.revision
+        return row
+
+    def snapshot(self) -> ItemState:
+        """The row as its changelog has it; its sequences are copies."""
+        return ItemState(
+            product_id=self.product_id,
+            epoch=self.epoch,
+            visits=self.visits,
+            purchases=self.purchases,
+            companion_ids=tuple(self.companion_ids),
+            viewed_after=self.viewed_after.tolist(),
+            viewed_before=self.viewed_before.tolist(),
+            bought_together=self.bought_together.tolist(),
+            event_time_ms=self.event_time_ms,
+            listed_next=self.listed_next,
+            listed_together=self.listed_together,
+            revision=self.revision,
+        )
+
+    def add(self, co_visits: CoVisits, rules: RowRules) -> tuple[list[str], list[str]]:
+        """Count what one message says; returns the companions that came in and those that were cut."""
+        self._advance(latest_time_ms(co_visits), rules.decay)
+        self._count_visits(co_visits, rules.decay)
+        came = self._count_companions(co_visits, rules.decay)
+        return came, self._cut(rules.max_companions) if len(self.companion_ids) >= rules.cut_at else []
+
+    def next_list(self, rules: RowRules, may_list: Callable[[str], bool]) -> list[ListedProduct]:
+        """What is viewed next, best first: the decayed share of the product's visits that the companion follows.
+
+        A visit to the companion before the product counts for ``before_share``, since shoppers go back and forth.
+        """
+        strengths = np.array(self.viewed_after) + rules.before_share * np.array(self.viewed_before)
+        return self._listed(strengths / self._damped(self.visits, rules), Reason.VIEWED_NEXT, rules, may_list)
+
+    def together_list(self, rules: RowRules, may_list: Callable[[str], bool]) -> list[ListedProduct]:
+        """What is bought together, best first: the decayed share of the product's purchases with the companion."""
+        strengths = np.array(self.bought_together)
+        return self._listed(
+            strengths / self._damped(self.purchases, rules), Reason.BOUGHT_TOGETHER, rules, may_list
+        )
+
+    def _listed(
+        self, scores: NDArray[np.float64], reason: str, rules: RowRules, may_list: Callable[[str], bool]
+    ) -> list[ListedProduct]:
+        """The best that may be listed; ties go to the smaller id."""
+        items: list[ListedProduct] = []
+        for place in _best(scores, len(scores)).tolist():
+            score = float(scores[place])
+            if score <= 0.0 or len(items) == rules.list_length:
+                break
+            if may_list(self.companion_ids[place]):
+                items.append(ListedProduct(self.companion_ids[place], score, reason, self.product_id))
+        return items
+
+    def _damped(self, total: float, rules: RowRules) -> float:
+        """A total with ``damping`` more as of the row's latest event, so that the clock does not matter."""
+        return max(total, 0.0) + rules.damping * rules.decay.weight(self.event_time_ms, self.epoch)
+
+    def _advance(self, event_time_ms: int, decay: Decay) -> None:
+        """Move on to the epoch of a later event."""
+        if event_time_ms <= self.event_time_ms:
+            return
+        self.event_time_ms = event_time_ms
+        epoch = decay.epoch_of(event_time_ms)
+        if epoch > self.epoch:
+            factor = decay.factor(self.epoch, epoch)
+            self.epoch = epoch
+            self.visits *= factor
+            self.purchases *= factor
+            for column in (self.viewed_after, self.viewed_before, self.bought_together):
+                column[:] = array("d", [value * factor for value in column])
+
+    def _count_visits(self, co_visits: CoVisits, decay: Decay) -> None:
+        """A return takes a purchase back and is no visit."""
+        visits = zip(co_visits.visit_times_ms, co_visits.visit_actions, co_visits.visit_weights, strict=True)
+        for at_ms, action, weight in visits:
+            decayed = decay.weight(at_ms, self.epoch)
+            if weight > 0:
+                self.visits += decayed
+            if action == Action.PURCHASE:
+                self.purchases += decayed if weight > 0 else -decayed
+
+    def _count_companions(self, co_visits: CoVisits, decay: Decay) -> list[str]:
+        columns = (self.viewed_after, self.viewed_before, self.bought_together)
+        ids, epoch, came = self.companion_ids, self.epoch, []
+        for companion_id, at_ms, relation, strength in zip(
+            co_visits.companion_ids,
+            co_visits.companion_times_ms,
+            co_visits.companion_relations,
+            co_visits.companion_strengths,
+            strict=True,
+        ):
+            if companion_id == self.product_id:
+                continue
+            place = bisect_left(ids, companion_id)
+            if place == len(ids) or ids[place] != companion_id:
+                companion_id = sys.intern(companion_id)
+                ids.insert(place, companion_id)
+                for column in columns:
+                    column.insert(place, 0.0)
+                came.append(companion_id)
+            columns[relation][place] += strength * decay.weight(at_ms, epoch)
+        return came
+
+    def _cut(self, max_companions: int) -> list[str]:
+        """Keep the strongest, a share of them by what is bought together; ties go to the smaller id."""
+        together = np.array(self.bought_together)
+        viewed = np.array(self.viewed_after) + np.array(self.viewed_before)
+        keep = np.zeros(len(together), bool)
+        bought = _best(together, max_companions // _BOUGHT_SHARE)
+        keep[bought[together[bought] > 0]] = True
+        viewed[keep] = -np.inf
+        keep[_best(viewed, max_companions - int(keep.sum()))] = True
+        kept = np.flatnonzero(keep).tolist()
+        cut = [self.companion_ids[place] for place in np.flatnonzero(~keep).tolist()]
+        self.companion_ids = [self.companion_ids[place] for place in kept]
+        self.viewed_after = array("d", [self.viewed_after[place] for place in kept])
+        self.viewed_before = array("d", [self.viewed_before[place] for place in kept])
+        self.bought_together = array("d", [self.bought_together[place] for place in kept])
+        return cut
+
+
+def latest_time_ms(co_visits: CoVisits) -> int:
+    """Event time of the latest thing that a message tells of, 0 for an empty one."""
+    return max((*co_visits.visit_times_ms, *co_visits.companion_times_ms), default=0)
+
+
+def _best(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
+    """Places of the n largest, the largest first; ties go to the smaller place."""
+    return np.argsort(-values, kind="stable")[:n]
