@@ -45,9 +45,9 @@ def freshness_ms(change: ListChange, seen_at_ms: int) -> int | None:
 def change_text(change: ListChange) -> Text:
     """What happened to a list: withdrawn, or how many entered, left and moved."""
     if change.after is None:
-        return Text("withdrawn", "red")
+        return Text.assemble(("withdrawn", "red"))
     if change.before is None:
-        return Text("new", "bold green")
+        return Text.assemble(("new", "bold green"))
     parts = []
     if change.entered:
         parts.append(Text(f"+{len(change.entered)}", "green"))
@@ -55,7 +55,7 @@ def change_text(change: ListChange) -> Text:
         parts.append(Text(f"−{len(change.left)}", "red"))
     if change.moved:
         parts.append(Text(f"↕{len(change.moved)}", "yellow"))
-    return Text(" ").join(parts) if parts else Text("=", "dim")
+    return Text(" ").join(parts) if parts else Text.assemble(("=", "dim"))
 
 
 def products_text(change: ListChange, name: Name, shown: int = SHOWN_PRODUCTS) -> Text:
@@ -68,7 +68,7 @@ def products_text(change: ListChange, name: Name, shown: int = SHOWN_PRODUCTS) -
         for item in change.after.items[:shown]
     ]
     rest = len(change.after.items) - shown
-    text = Text(" · ", "dim").join(names)
+    text = Text.assemble((" · ", "dim")).join(names)
     return text.append(f" +{rest} more", "dim") if rest > 0 else text
 
 
@@ -76,7 +76,7 @@ def change_line(change: ListChange, products: ProductTable, seen_at_ms: int) -> 
     """One line: time, list, what happened, freshness, first products, cause."""
     name = namer(products)
     fresh = freshness_ms(change, seen_at_ms)
-    line = Text(clock_text(seen_at_ms), "dim")
+    line = Text.assemble((clock_text(seen_at_ms), "dim"))
     line.append("  ").append(list_name(change.kind, change.subject, name), KIND_STYLES.get(change.kind, ""))
     line.append("  ").append_text(change_text(change))
     if change.after is not None and fresh is not None:
