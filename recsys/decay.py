@@ -65,7 +65,7 @@ class Decay:
 
     def rescale(self, value: float, from_epoch: int, to_epoch: int) -> float:
         """A sum relative to ``from_epoch`` as one relative to ``to_epoch``."""
-        return value if from_epoch == to_epoch else value * self.factor(from_epoch, to_epoch)
+        return math.ldexp(value, EPOCH_HALF_LIVES * (from_epoch - to_epoch))
 
     def value_at(self, value: float, epoch: int, now_ms: int) -> float:
         """What a sum relative to ``epoch`` has decayed to at a time: an event of that very time counts one."""

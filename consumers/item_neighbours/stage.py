@@ -16,6 +16,7 @@ from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.catalogue import Catalogue
 from recsys.item_row import ItemRow, latest_time_ms
 from recsys.item_rows import ItemRows
+from recsys.recent_ids import RecentIds
 from schemas.events import CoVisits, Kind, ListedProduct, RecommendationUpdated
 from schemas.topics import CO_VISITS, ITEM_STATE, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 
@@ -33,15 +34,10 @@ class _Shard:
 
     def __init__(self, settings: ItemNeighbourSettings) -> None:
         self.rows = ItemRows(settings.rules())
-        self.unknown: dict[str, None] = {}
-        """Products with a row that are not in the catalogue, the least recently visited first."""
+        self.unknown = RecentIds(settings.max_unknown_products)
+        """Products with a row that are not in the catalogue."""
         self.outdated: dict[str, _Cause] = {}
         """Products whose lists may have changed with the catalogue."""
-
-    def visit_unknown(self, product_id: str) -> None:
-        """Remember a product that is not in the catalogue as the one visited last."""
-        self.unknown.pop(product_id, None)
-        self.unknown[product_id] = None
 
 
 class ItemNeighboursStage(Stage):
@@ -69,7 +65,7 @@ class ItemNeighboursStage(Stage):
             shard = self._shard(message.partition)
             shard.rows.add(co_visits)
             if co_visits.product_id not in self._catalogue:
-                shard.visit_unknown(co_visits.product_id)
+                shard.unknown.visit(co_visits.product_id)
             cause = _Cause(co_visits.caused_by, co_visits.caused_at_ms, latest_time_ms(co_visits))
             older = touched.get((message.partition, co_visits.product_id))
             if older is None or cause.caused_at_ms >= older.caused_at_ms:
@@ -77,7 +73,8 @@ class ItemNeighboursStage(Stage):
         for (partition, product_id), cause in touched.items():
             self._publish_row(partition, product_id, cause, out)
         for partition in {partition for partition, _ in touched}:
-            self._bound_unknown(partition, out)
+            for product_id in self._shards[partition].unknown.take_excess():
+                self._drop(partition, product_id, out)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the catalogue as it is now; lists that hold what vanished, or should hold what appeared, follow."""
@@ -91,7 +88,7 @@ class ItemNeighboursStage(Stage):
                 if change.retired:
                     self._drop(partition, message.key, out)
                 elif change.before is None and message.key in shard.rows:
-                    shard.unknown.pop(message.key, None)
+                    shard.unknown.discard(message.key)
                     shard.outdated[message.key] = cause
                 if change.appeared or change.vanished:
                     shard.outdated.update(
@@ -134,7 +131,7 @@ class ItemNeighboursStage(Stage):
                 if row.revision > 0:
                     self._drop(partition, row.product_id, out)
                 else:
-                    shard.unknown[row.product_id] = None
+                    shard.unknown.visit(row.product_id)
             shard.outdated.update((row.product_id, self._catalogue_cause) for row in shard.rows)
 
     def revoke(self, partitions: Sequence[int]) -> None:
@@ -179,7 +176,7 @@ class ItemNeighboursStage(Stage):
     def _drop(self, partition: int, product_id: str, out: Outbox) -> None:
         """Forget a product's row and withdraw its lists."""
         shard = self._shards[partition]
-        shard.unknown.pop(product_id, None)
+        shard.unknown.discard(product_id)
         shard.outdated.pop(product_id, None)
         row = shard.rows.drop(product_id)
         if row is None:
@@ -188,12 +185,6 @@ class ItemNeighboursStage(Stage):
         for kind, listed in ((Kind.VIEWED_NEXT, row.listed_next), (Kind.BOUGHT_TOGETHER, row.listed_together)):
             if listed:
                 out.retract(RECOMMENDATION_UPDATED, f"{kind}:{product_id}")
-
-    def _bound_unknown(self, partition: int, out: Outbox) -> None:
-        """Drop the rows of those products unknown to the catalogue that went unvisited longest."""
-        unknown = self._shards[partition].unknown
-        while len(unknown) > self._settings.max_unknown_products:
-            self._drop(partition, next(iter(unknown)), out)
 
 
 def _publish(kind: str, row: ItemRow, items: list[ListedProduct], cause: _Cause, out: Outbox) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from consumers.item_neighbours.settings import ItemNeighbourSettings
 from consumers.item_neighbours.stage import ItemNeighboursStage
 from consumers.runtime.memory import MemoryLog, MemoryTransport
+from consumers.runtime.records import TopicPartition
 from consumers.runtime.worker import Worker, WorkerSettings
 from schemas.codec import decode, encode
 from schemas.events import CoVisits, ItemState, ProductCreated, RecommendationUpdated, Relation
@@ -61,12 +62,17 @@ class Shop:
         self.log.append("co-visits", product_id.encode(), encode(message))
 
     def settle(self) -> None:
+        """Run until everything published is dealt with and committed."""
         for _ in range(1_000):
             taken = self.worker.run_once(timeout_ms=0)
-            idle = not self.stage.busy() and not any(self.transport.lag().values())
-            if not taken and idle and self.transport.tables_caught_up() and self.transport.lag():
+            idle = not self.stage.busy() and self.transport.tables_caught_up() and bool(self.transport.lag())
+            if not taken and idle and self._committed():
                 return
         raise AssertionError("the stage does not come to rest")
+
+    def _committed(self) -> bool:
+        partitions = [TopicPartition("co-visits", number) for number in range(self.log.partitions)]
+        return all(self.log.committed("item-neighbours", p) == self.log.end(p) for p in partitions)
 
     def lists(self) -> dict[str, list[str]]:
         table = self.log.table("recommendation-updated")
