@@ -63,6 +63,15 @@ class TopicFollower:
             self._behind = {p: end for p, end in self._behind.items() if (position(p) or 0) < end}
         return not self._behind
 
+    def ends(self) -> dict[Any, int]:
+        """Where committed records end now, by partition; for ``has_reached``."""
+        ends: dict[Any, int] = self._consumer.end_offsets(sorted(self._consumer.assignment()))
+        return ends
+
+    def has_reached(self, ends: dict[Any, int]) -> bool:
+        """True once everything before these ends has been handed out."""
+        return all((self._consumer.position(partition) or 0) >= end for partition, end in ends.items())
+
     def poll(self, timeout_ms: int) -> list[Record]:
         """What is new, partition by partition in order, waiting up to ``timeout_ms`` for the first record."""
         batches = self._consumer.poll(timeout_ms=timeout_ms)
