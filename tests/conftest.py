@@ -1,0 +1,66 @@
+"""A real Kafka for the tests that need one: the embedded broker, or the one that KAFKA_BOOTSTRAP_SERVERS names."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import RecsysError
+from schemas.kafka_settings import KafkaSettings
+
+REQUIRED = os.environ.get("RECSYS_REQUIRE_KAFKA") == "1"
+"""Set by the gate: then a Kafka that cannot be had fails the tests instead of skipping them."""
+
+_FIXTURES = {"kafka", "kafka_cluster"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kafka)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    passed = [report for report in terminalreporter.stats.get("passed", []) if "kafka" in report.keywords]
+    if passed:
+        terminalreporter.write_line(f"kafka tests passed: {len(passed)}")
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
+    """A cluster for the whole run; its topics are the tests' own by their prefixes."""
+    from deploy.embedded_kafka import EmbeddedKafka, EmbeddedKafkaSettings
+
+    named = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if named:
+        yield KafkaSettings(bootstrap_servers=named)
+        return
+    folder: Path = tmp_path_factory.mktemp("kafka")
+    broker = EmbeddedKafka(EmbeddedKafkaSettings(port=0, data_dir=folder))
+    try:
+        settings = broker.up()
+    except RecsysError as error:
+        if REQUIRED:
+            raise
+        pytest.skip(f"no Kafka: {error}")
+    try:
+        yield settings
+    finally:
+        broker.down()
+
+
+@pytest.fixture
+def kafka(kafka_cluster: KafkaSettings) -> Iterator[KafkaSettings]:
+    """Topics of the test's own, three partitions each, on the cluster."""
+    from deploy.topics import delete_topics, ensure_topics
+
+    settings = kafka_cluster.model_copy(update={"topic_prefix": f"test-{uuid.uuid4().hex[:12]}."})
+    ensure_topics(settings)
+    try:
+        yield settings
+    finally:
+        delete_topics(settings)
