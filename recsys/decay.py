@@ -47,6 +47,17 @@ class Decay:
         """The time whose weight relative to ``epoch`` is one."""
         return epoch * EPOCH_HALF_LIVES * self.half_life_ms
 
+    def require_epoch(self, epoch: int, event_time_ms: int) -> None:
+        """Refuse a sum whose epoch is not that of its latest event; raises ``ConfigurationError``.
+
+        Finds a half-life changed under kept sums unless by so little that the time lies in the same epoch.
+        """
+        if epoch != self.epoch_of(event_time_ms):
+            raise ConfigurationError(
+                f"a sum was kept with another half-life than the {self.half_life_ms} ms that are set; "
+                "set it back, or delete the changelog topic that holds the sum to begin anew"
+            )
+
     def weight(self, event_time_ms: int, epoch: int) -> float:
         """Weight of an event relative to an epoch that is its own or a later one; later events weigh more."""
         return math.exp2((event_time_ms - self.epoch_start_ms(epoch)) / self.half_life_ms)

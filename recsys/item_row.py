@@ -20,6 +20,7 @@ from schemas.events import Action, CoVisits, ItemState, ListedProduct, Reason
 
 _BOUGHT_SHARE = 4
 """A quarter of the places in a row are kept for what is bought together, which is rarer than what is viewed."""
+_NO_PLACES = np.zeros(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class RowRules:
     """How rows forget, how large they grow and how lists follow from them."""
 
     decay: Decay
-    max_companions: int = 200
+    max_companions: int = 64
     list_length: int = 20
     before_share: float = 0.5
     """What a visit to the companion before the product counts, where one after it counts one."""
@@ -140,12 +141,13 @@ class ItemRow:
     ) -> list[ListedProduct]:
         """The best that may be listed; ties go to the smaller id."""
         items: list[ListedProduct] = []
-        for place in _best(scores, len(scores)).tolist():
-            score = float(scores[place])
-            if score <= 0.0 or len(items) == rules.list_length:
-                break
+        for place in _best(scores, int(np.count_nonzero(scores))).tolist():
             if may_list(self.companion_ids[place]):
-                items.append(ListedProduct(self.companion_ids[place], score, reason, self.product_id))
+                items.append(
+                    ListedProduct(self.companion_ids[place], float(scores[place]), reason, self.product_id)
+                )
+                if len(items) == rules.list_length:
+                    break
         return items
 
     def _damped(self, total: float, rules: RowRules) -> float:
@@ -223,4 +225,4 @@ def latest_time_ms(co_visits: CoVisits) -> int:
 
 def _best(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
     """Places of the n largest, the largest first; ties go to the smaller place."""
-    return np.argsort(-values, kind="stable")[:n]
+    return np.argsort(-values, kind="stable")[:n] if n else _NO_PLACES

@@ -115,7 +115,12 @@ class Popularity:
         )
 
     def restore(self, state: TrendingState) -> None:
-        """Put a product's weights as their snapshot has them."""
+        """Put a product's weights as their snapshot has them.
+
+        Raises ``ConfigurationError`` where they were kept with other half-lives.
+        """
+        self._rules.trending.require_epoch(state.trending_epoch, state.event_time_ms)
+        self._rules.popular.require_epoch(state.popular_epoch, state.event_time_ms)
         self._advance(state.event_time_ms)
         slot = self._slot(state.product_id)
         trending, popular = self._rules.trending, self._rules.popular

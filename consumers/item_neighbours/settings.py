@@ -15,8 +15,12 @@ class ItemNeighbourSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    half_life_days: float = Field(default=30.0, gt=0, description="age at which a co-visit counts half")
-    max_companions: int = Field(default=200, ge=4, le=2_000, description="companions kept for a product")
+    half_life_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="age at which a co-visit counts half; to change it, empty item-state first",
+    )
+    max_companions: int = Field(default=64, ge=4, le=2_000, description="companions kept for a product")
     list_length: int = Field(default=20, ge=1, le=200, description="longest list")
     before_share: float = Field(
         default=0.5, ge=0, le=1, description="what a companion visited before counts, where one after counts one"

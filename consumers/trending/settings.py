@@ -18,10 +18,14 @@ class TrendingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     popular_half_life_days: float = Field(
-        default=30.0, gt=0, description="age at which a visit counts half in popular"
+        default=30.0,
+        gt=0,
+        description="age at which a visit counts half in popular; to change it, empty trending-state first",
     )
     trending_half_life_hours: float = Field(
-        default=6.0, gt=0, description="age at which a visit counts half in trending; less than that of popular"
+        default=6.0,
+        gt=0,
+        description="the same for trending; has to be shorter; to change it, empty trending-state first",
     )
     list_length: int = Field(default=20, ge=1, le=200, description="longest list")
     trending_floor: float = Field(

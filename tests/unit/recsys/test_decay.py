@@ -87,3 +87,15 @@ def test_what_is_ages_old_weighs_nothing_and_overflows_nothing() -> None:
     assert value == decay.weight(10**12, epoch)
     assert decay.weight(0, epoch) == 0.0
     assert decay.factor(0, epoch) == 0.0
+
+
+@given(half_lives, times)
+def test_a_sum_kept_with_this_half_life_is_taken_back(half_life_ms: int, at_ms: int) -> None:
+    decay = Decay(half_life_ms)
+    decay.require_epoch(decay.epoch_of(at_ms), at_ms)
+
+
+def test_a_sum_kept_with_another_half_life_is_refused_with_what_to_do() -> None:
+    now_ms = 1_750_000_000_000
+    with pytest.raises(ConfigurationError, match="set it back, or delete the changelog topic"):
+        Decay(24 * HOUR_MS).require_epoch(Decay(36 * HOUR_MS).epoch_of(now_ms), now_ms)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from recsys.catalogue import Catalogue
 from recsys.decay import Decay
 from recsys.popularity import OVERALL, Popularity, PopularityRules
 from schemas.codec import decode, encode
+from schemas.errors import ConfigurationError
 from schemas.events import CoVisits, Kind, ProductCreated, TrendingState
 
 HOUR_MS = 3_600_000
@@ -192,3 +194,11 @@ def test_a_snapshot_restores_the_weights_and_reading_leaves_them_equal(batches: 
         assert_close(restored.snapshot(product_id), state)
     for (_, _, one), (_, _, other) in zip(lists, restored.lists([OVERALL, "hats", "unheard-of"]), strict=True):
         assert [item.product_id for item in other] == [item.product_id for item in one]
+
+
+def test_weights_kept_with_another_half_life_are_refused() -> None:
+    state = popularity_of(visits("a", (10**12, 1.0))).snapshot("a")
+    other = Popularity(replace(RULES, trending=Decay(HOUR_MS)), SHOP)
+    with pytest.raises(ConfigurationError, match="another half-life"):
+        other.restore(state)
+    assert "a" not in other
