@@ -11,7 +11,7 @@ from recsys.decay import Decay
 from recsys.item_row import ItemRow, RowRules
 from recsys.item_rows import ItemRows
 from schemas.codec import decode, encode
-from schemas.errors import InvalidEventError
+from schemas.errors import ConfigurationError, InvalidEventError
 from schemas.events import Action, CoVisits, ItemState, Relation
 
 DAY_MS = 86_400_000
@@ -199,6 +199,13 @@ def test_the_index_names_exactly_the_rows_that_hold_a_companion(steps: list[CoVi
         rows.drop(row.product_id)
     assert len(rows) == 0
     assert not any(rows.holders(f"c{number}") for number in range(8))
+
+
+def test_a_row_kept_with_another_half_life_is_refused() -> None:
+    rows = ItemRows(RULES)
+    state = rows.add(co_visits(companions=[("a", 10**12, Relation.AFTER, 1.0)])).snapshot()
+    with pytest.raises(ConfigurationError, match="another half-life"):
+        ItemRows(replace(RULES, decay=Decay(DAY_MS))).restore(state)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Shop:
         self.log.append("co-visits", product_id.encode(), encode(message))
 
     def settle(self) -> None:
-        """Run until everything published is dealt with and committed; the rounds that abort and restore look idle."""
+        """Run until all is dealt with and committed; the rounds that abort and restore look idle too."""
         idle = 0
         for _ in range(1_000):
             taken = self.worker.run_once(timeout_ms=0)
