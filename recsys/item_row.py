@@ -6,7 +6,6 @@ visits arrive. Lists follow from the row alone, for a companion's own row may li
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
@@ -85,15 +84,15 @@ class ItemRow:
     @classmethod
     def of_state(cls, state: ItemState) -> ItemRow:
         """The row that a snapshot was taken of."""
-        row = cls(sys.intern(state.product_id))
+        row = cls(state.product_id)
         row.epoch, row.event_time_ms = state.epoch, state.event_time_ms
         row.visits, row.purchases = state.visits, state.purchases
-        row.companion_ids = [sys.intern(companion_id) for companion_id in state.companion_ids]
+        row.companion_ids = list(state.companion_ids)
         row.viewed_after = array("d", state.viewed_after)
         row.viewed_before = array("d", state.viewed_before)
         row.bought_together = array("d", state.bought_together)
-        row.listed_next = tuple(map(sys.intern, state.listed_next))
-        row.listed_together = tuple(map(sys.intern, state.listed_together))
+        row.listed_next = tuple(state.listed_next)
+        row.listed_together = tuple(state.listed_together)
         row.revision = state.revision
         return row
 
@@ -192,7 +191,6 @@ class ItemRow:
                 continue
             place = bisect_left(ids, companion_id)
             if place == len(ids) or ids[place] != companion_id:
-                companion_id = sys.intern(companion_id)
                 ids.insert(place, companion_id)
                 for column in columns:
                     column.insert(place, 0.0)

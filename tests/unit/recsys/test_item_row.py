@@ -201,6 +201,16 @@ def test_the_index_names_exactly_the_rows_that_hold_a_companion(steps: list[CoVi
     assert not any(rows.holders(f"c{number}") for number in range(8))
 
 
+def test_rows_share_the_ids_of_their_companions() -> None:
+    rows = ItemRows(RULES)
+    for product_id in ("p", "q"):
+        name = "".join(["a", "-", "companion"])
+        state = rows.add(co_visits(product_id, [(name, 5, Relation.AFTER, 1.0)])).snapshot()
+        rows.restore(replace(state, product_id=product_id * 2, companion_ids=["".join(["a", "-", "companion"])]))
+    assert len({id(companion_id) for row in rows for companion_id in row.companion_ids}) == 1
+    assert len(rows) == 4
+
+
 def test_a_row_kept_with_another_half_life_is_refused() -> None:
     rows = ItemRows(RULES)
     state = rows.add(co_visits(companions=[("a", 10**12, Relation.AFTER, 1.0)])).snapshot()
