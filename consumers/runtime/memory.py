@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from kafka.partitioner.default import murmur2
-
+from consumers.runtime.partitioning import key_partition
 from consumers.runtime.records import Headers, OutRecord, Record, TopicPartition
 from consumers.runtime.transport import Assignment
 from schemas.errors import ConfigurationError, FencedError, TransactionAbortedError
@@ -19,11 +18,6 @@ from schemas.topics import TOPICS
 Failure = Literal["before", "after"]
 
 READ_CHUNK_RECORDS = 1_000
-
-
-def key_partition(key: bytes, partitions: int) -> int:
-    """The partition that every Kafka client's default gives a key (murmur2)."""
-    return (int(murmur2(key)) & 0x7FFFFFFF) % partitions
 
 
 class MemoryLog:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from consumers.runtime.decoding import Decoder, undecoded
 from consumers.runtime.metrics import StageMetrics
@@ -24,23 +23,10 @@ from consumers.runtime.outbox import PROCESSED, Outbox
 from consumers.runtime.progress import Progress
 from consumers.runtime.records import Record, TopicPartition
 from consumers.runtime.restoring import Restorer
+from consumers.runtime.settings import WorkerSettings
 from consumers.runtime.stage import Stage
 from consumers.runtime.transport import Transport
 from schemas.errors import FencedError, RecsysError, TransactionAbortedError
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """Bounds of the loop."""
-
-    max_batch_records: int = 2_000
-    idle_poll_ms: int = 100
-    busy_poll_ms: int = 5
-    table_records_per_round: int = 5_000
-    max_consecutive_aborts: int = 20
-    max_consecutive_poison: int = 10
-    backoff_base_seconds: float = 0.05
-    backoff_cap_seconds: float = 5.0
 
 
 class Worker:
@@ -88,9 +74,9 @@ class Worker:
         """One round; returns how many input records it took. Waits only if there is nothing to do."""
         try:
             return self._round(timeout_ms)
-        except TransactionAbortedError as error:
-            self._recover(error)
-        except FencedError as error:
+        except RecsysError as error:
+            if not error.retriable:
+                raise
             self._recover(error)
         return 0
 

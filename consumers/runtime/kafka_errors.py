@@ -1,0 +1,50 @@
+"""The border to the client library: its errors become ours, which say whether trying again can help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kafka import errors
+
+from schemas.errors import (
+    ConfigurationError,
+    FencedError,
+    KafkaUnavailableError,
+    RecsysError,
+    TransactionAbortedError,
+)
+
+_FENCED = (
+    errors.ProducerFencedError,
+    errors.InvalidProducerEpochError,
+    errors.FencedInstanceIdError,
+    errors.IllegalGenerationError,
+    errors.UnknownMemberIdError,
+    errors.CommitFailedError,
+)
+_REFUSED = (
+    errors.AuthorizationError,
+    errors.SaslAuthenticationFailedError,
+    errors.InvalidTransactionTimeoutError,
+    errors.UnsupportedVersionError,
+)
+
+
+@contextmanager
+def kafka_errors(doing: str) -> Iterator[None]:
+    """Translate what the client raises; ``doing`` says what was tried."""
+    try:
+        yield
+    except errors.KafkaError as error:
+        raise translated(error, doing) from error
+
+
+def translated(error: Exception, doing: str, *, in_transaction: bool = False) -> RecsysError:
+    """The error of ours that an error of the client's is."""
+    said = f"{doing}: {type(error).__name__} {error}".strip()
+    if isinstance(error, _REFUSED):
+        return ConfigurationError(f"Kafka refused {said}")
+    if isinstance(error, _FENCED):
+        return FencedError(f"another process took over while {said}")
+    return TransactionAbortedError(said) if in_transaction else KafkaUnavailableError(f"Kafka failed {said}")

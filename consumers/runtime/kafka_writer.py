@@ -1,0 +1,120 @@
+"""Writes transactions: outputs, changelog and input offsets together, or none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from consumers.runtime.kafka_errors import kafka_errors, translated
+from consumers.runtime.partitioning import key_partition
+from consumers.runtime.records import OutRecord
+from consumers.runtime.settings import RuntimeSettings
+from schemas.errors import ConfigurationError
+from schemas.kafka_settings import KafkaSettings
+
+_RETRY_BACKOFF_MS = 5
+"""Between the steps of a transaction; the client's default of 100 ms makes each transaction take as long."""
+
+_CLOSE_SECONDS = 2.0
+
+
+class TransactionalWriter:
+    """A transactional producer that is made anew after every transaction that did not plainly commit.
+
+    Making it anew under the same transactional id aborts on the broker whatever the former one left open.
+    """
+
+    def __init__(self, kafka: KafkaSettings, runtime: RuntimeSettings, transactional_id: str) -> None:
+        self._kafka = kafka
+        self._runtime = runtime
+        self._transactional_id = transactional_id
+        self._producer: Any = None
+        self._partitions: dict[str, int] = {}
+
+    def commit(self, records: Sequence[OutRecord], offsets: Mapping[Any, Any], group: Any) -> None:
+        """One transaction; ``TransactionAbortedError`` or ``FencedError`` where it may not have committed."""
+        try:
+            producer = self._ready()
+            producer.begin_transaction()
+            self._send(producer, records)
+            manager, sender = producer._transaction_manager, producer._sender  # noqa: SLF001
+            # The public methods wait without a limit, which would hang with the broker gone.
+            if offsets:
+                pending = manager.send_offsets_to_transaction(offsets, group)
+                sender.wakeup()
+                self._wait(pending, "sending offsets")
+            pending = manager.begin_commit()
+            sender.wakeup()
+            self._wait(pending, "committing")
+        except KafkaError as error:
+            self._discard()
+            raise translated(error, "writing a transaction", in_transaction=True) from error
+        except BaseException:
+            self._discard()
+            raise
+
+    def close(self) -> None:
+        """Let go of the producer; what was not committed is not there."""
+        self._discard()
+
+    def _wait(self, pending: Any, doing: str) -> None:
+        if not pending.wait(timeout_ms=self._runtime.commit_timeout_ms):
+            raise KafkaTimeoutError(f"{doing} took more than {self._runtime.commit_timeout_ms} ms")
+
+    def _send(self, producer: Any, records: Sequence[OutRecord]) -> None:
+        named = self._kafka.topic_prefix
+        send, partitions = producer.send, self._partitions
+        for topic, key, value, partition, headers, timestamp_ms in records:
+            count = partitions.get(topic)
+            if count is None:
+                count = partitions[topic] = self._count(producer, named + topic)
+            if partition is None and key is not None:
+                partition = key_partition(key, count)
+            send(named + topic, value, key, list(headers), partition, timestamp_ms)
+
+    def _count(self, producer: Any, topic: str) -> int:
+        found = producer.partitions_for(topic)
+        if not found:
+            raise ConfigurationError(f"there is no topic {topic}; create the topics with `recsys kafka topics`")
+        return len(found)
+
+    def _ready(self) -> Any:
+        if self._producer is None:
+            self._partitions.clear()
+            with kafka_errors("connecting a transactional producer"):
+                producer = KafkaProducer(
+                    **self._kafka.client_options(),
+                    transactional_id=self._transactional_id,
+                    transaction_timeout_ms=self._runtime.transaction_timeout_ms,
+                    acks="all",
+                    linger_ms=0,
+                    batch_size=512_000,
+                    max_request_size=8_000_000,
+                    retry_backoff_ms=_RETRY_BACKOFF_MS,
+                    max_block_ms=self._runtime.commit_timeout_ms,
+                    request_timeout_ms=self._runtime.request_timeout_ms,
+                    delivery_timeout_ms=max(
+                        self._runtime.commit_timeout_ms, self._runtime.request_timeout_ms + 1_000
+                    ),
+                    bootstrap_timeout_ms=self._runtime.connect_timeout_ms,
+                    allow_auto_create_topics=False,
+                    metrics_enabled=False,
+                )
+            self._producer = producer
+            producer.init_transactions()
+        return self._producer
+
+    def _discard(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            # kafka-python's close() waits for what is unsent and raises when it does not get through.
+            producer._sender.force_close()  # noqa: SLF001
+            producer._sender.join(_CLOSE_SECONDS)  # noqa: SLF001
+            producer.close(timeout=0)
+        except (KafkaError, RuntimeError):
+            pass
