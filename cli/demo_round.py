@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.accounting import Account
-from cli.demo_shop import Shop
+from cli.demo_shop import Shop, ShopPlan
 from cli.ledger import Ledger
 from cli.live_model import LiveModel, Snapshot, StageRow
 from cli.stage_metrics import StageMonitor, fetch_figures
+from cli.wording import product_name
 from consumers.runtime.records import Record
 from deploy.supervisor import Supervisor
 from schemas.errors import RecsysError
 from schemas.events import Kind, ProductCreated
-from schemas.topics import CART_ADD, DEAD_LETTER, IMAGE_FEATURES, PDP_VIEW, PRODUCT_CREATED, PURCHASE
+from schemas.topics import (
+    CART_ADD,
+    DEAD_LETTER,
+    IMAGE_FEATURES,
+    PDP_VIEW,
+    PRODUCT_CREATED,
+    PURCHASE,
+    RECOMMENDATION_UPDATED,
+)
 from storefront.dead_letters import read_dead_letter
 from storefront.following import TopicFollower
 from storefront.lists import ListTable
 
 EVENT_TOPICS = (PDP_VIEW, CART_ADD, PURCHASE)
 SOURCE_TOPICS = (PRODUCT_CREATED, *EVENT_TOPICS)
+FOLLOWED_TOPICS = (RECOMMENDATION_UPDATED, IMAGE_FEATURES, DEAD_LETTER)
 EVENT_STAGE = "interactions"
 PICTURE_STAGE = "image-features"
 
@@ -44,18 +54,19 @@ class Parts:
     shop: Shop
     ledger: Ledger
     follower: TopicFollower
-    """Follows recommendation-updated, image-features and dead-letter from the beginning."""
+    """Follows ``FOLLOWED_TOPICS`` from the beginning."""
     supervisor: Supervisor
     monitor: StageMonitor
-    metrics_urls: dict[str, str]
+    metrics_urls: Mapping[str, str]
 
 
 class Round:
     """Drives one demo and remembers what the subscriber saw; for one thread."""
 
-    def __init__(self, parts: Parts, products: Sequence[ProductCreated]) -> None:
+    def __init__(self, parts: Parts, plan: ShopPlan) -> None:
         self._parts = parts
-        self._products = {product.product_id: product for product in products}
+        self.planned_events = plan.events
+        self.products: Mapping[str, ProductCreated] = {p.product_id: p for p in plan.products}
         self.model = LiveModel(_now_ms())
         self.lists = ListTable()
         self.freshness_ms: list[int] = []
@@ -80,6 +91,14 @@ class Round:
         self._shoppers_are_in = True
         self._counted_before = self._outcomes() or Counter()
         self._parts.shop.start()
+
+    def shoppers_are_done(self) -> bool:
+        """True once the last planned event is acknowledged."""
+        return self._parts.shop.done
+
+    def name(self, product_id: str) -> str:
+        """How to call a product."""
+        return product_name(product_id, self.products.get(product_id))
 
     def step(self) -> None:
         """Take in what happened since the last step, waiting a moment for something; raises what went wrong."""
@@ -127,7 +146,7 @@ class Round:
         return Account(
             products_published=products,
             products_taken=products - ledger.backlog(PICTURE_STAGE),
-            products_without_picture=sum(not product.image_url for product in self._products.values()),
+            products_without_picture=sum(not product.image_url for product in self.products.values()),
             products_embedded=self.embedded,
             products_refused=refused[PRODUCT_CREATED.name],
             events_published=published,
@@ -152,7 +171,7 @@ class Round:
             known = figures.get(name)
             rate, lag = (known.events_per_second, known.lag) if known is not None else (0.0, None)
             rows.append(StageRow(name, state, rate, lag, supervisor.restarts[name]))
-        return self.model.snapshot(_now_ms(), rows, self.lists.counts, len(self._products))
+        return self.model.snapshot(_now_ms(), rows, self.lists.counts, len(self.products))
 
     def _see(self, records: Sequence[Record], seen_at_ms: int) -> None:
         for record in records:
@@ -171,7 +190,7 @@ class Round:
         product_id = (record.key or b"").decode(errors="replace")
         if record.value is None:
             self._embedded.discard(product_id)
-        elif product_id in self._products:
+        elif product_id in self.products:
             self._embedded.add(product_id)
 
     def _see_dead_letter(self, record: Record) -> None:
@@ -185,7 +204,7 @@ class Round:
 
     def _read_to_the_end(self) -> None:
         """See everything that is committed by now."""
-        ends = self._parts.follower.ends()
+        ends = self._parts.ledger.ends(FOLLOWED_TOPICS)
         deadline = time.monotonic() + _READ_ON_SECONDS
         while not self._parts.follower.has_reached(ends):
             self.step()

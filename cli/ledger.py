@@ -19,6 +19,7 @@ from storefront.following import CONNECT_TIMEOUT_MS, connected_consumer, partiti
 _POLL_MS = 100
 _READ_RECORDS = 5_000
 _READ_SECONDS = 30.0
+_LOOK_SECONDS = 2.0
 _BETWEEN_LOOKS_SECONDS = 0.1
 
 Offsets = dict[Any, int]
@@ -29,14 +30,16 @@ class Ledger:
     """Counts records and backlogs of topics from the moment that it is opened; for one thread.
 
     ``group_of`` gives the consumer group of a stage. Backlogs are of committed records: the markers that
-    transactions leave on a topic are not counted, which the difference of two offsets would.
+    transactions leave on a topic are not counted, which the difference of two offsets would. Of a transaction
+    that is open at the time, its outcome is waited for, since a stage's offsets can be seen to be committed a
+    moment before its outputs are.
     """
 
     def __init__(
         self,
         settings: KafkaSettings,
         stages: Sequence[StageSpec],
-        sources: Sequence[Topic],
+        topics: Sequence[Topic],
         group_of: Callable[[str], str],
     ) -> None:
         self._settings = settings
@@ -45,15 +48,15 @@ class Ledger:
         self._consumer = connected_consumer(settings, _READ_RECORDS)
         # kafka-python asks for the ends of partitions that its metadata covers, which are those assigned last,
         # and leaves out the others in silence: so this one is assigned everything, and never polled.
-        self._watcher = connected_consumer(settings, _READ_RECORDS)
+        self._watcher = connected_consumer(settings, _READ_RECORDS, "read_uncommitted")
         try:
             self._admin = KafkaAdminClient(
                 **settings.client_options(), bootstrap_timeout_ms=CONNECT_TIMEOUT_MS, retry_backoff_ms=20
             )
-            topics = dict.fromkeys([*sources, *(topic for spec in stages for topic in spec.inputs)])
-            self._partitions = {t.name: partitions_of(self._watcher, settings.named(t)) for t in topics}
+            all_topics = dict.fromkeys([*topics, *(topic for spec in stages for topic in spec.inputs)])
+            self._partitions = {t.name: partitions_of(self._watcher, settings.named(t)) for t in all_topics}
             self._watcher.assign([p for partitions in self._partitions.values() for p in partitions])
-            self._begin = self._ends(t.name for t in topics)
+            self._begin = self.ends(all_topics)
         except KafkaError as error:
             self._close_consumers()
             raise KafkaUnavailableError(f"the topics cannot be counted: {error}") from error
@@ -76,13 +79,13 @@ class Ledger:
 
     def published(self, *topics: Topic) -> int:
         """Records on these topics since the ledger was opened; right for topics without transactions."""
-        ends = self._ends(topic.name for topic in topics)
+        ends = self.ends(topics)
         return sum(end - self._begin[partition] for partition, end in ends.items())
 
     def backlog(self, stage: str, *topics: Topic) -> int:
         """How many committed records of these inputs (of all, if none is named) the stage has not taken yet."""
         inputs = topics or self._stages[stage].inputs
-        return sum(self._pending(stage, self._ends(topic.name for topic in inputs)).values())
+        return sum(self._pending(stage, self.ends(inputs)).values())
 
     def wait_until_quiet(
         self, stages: Iterable[str], timeout_seconds: float, on_wait: Callable[[], None] | None = None
@@ -95,7 +98,7 @@ class Ledger:
         deadline = time.monotonic() + timeout_seconds
         quiet_at: Offsets | None = None
         while True:
-            ends = self._ends({topic.name for name in names for topic in self._stages[name].inputs})
+            ends = self.ends({topic for name in names for topic in self._stages[name].inputs})
             behind = {name: self._is_behind(name, ends) for name in names}
             if not any(behind.values()):
                 if ends == quiet_at:
@@ -113,9 +116,9 @@ class Ledger:
         mine = {p for topic in self._stages[stage].inputs for p in self._partitions[topic.name]}
         return bool(self._pending(stage, {p: end for p, end in ends.items() if p in mine}, first_only=True))
 
-    def _ends(self, topics: Iterable[str]) -> Offsets:
-        """Where committed records end, by partition."""
-        partitions = [partition for topic in topics for partition in self._partitions[topic]]
+    def ends(self, topics: Iterable[Topic]) -> Offsets:
+        """Where these topics end, by partition, open transactions included."""
+        partitions = [partition for topic in topics for partition in self._partitions[topic.name]]
         try:
             ends: Offsets = self._watcher.end_offsets(partitions)
         except KafkaError as error:
@@ -133,17 +136,16 @@ class Ledger:
         self._consumer.assign(sorted(open_partitions))
         for partition in open_partitions:
             self._consumer.seek(partition, starts[partition])
-        deadline = time.monotonic() + _READ_SECONDS
-        while open_partitions:
+        deadline = time.monotonic() + (_LOOK_SECONDS if first_only else _READ_SECONDS)
+        while open_partitions and time.monotonic() < deadline:
             for partition, records in self._consumer.poll(timeout_ms=_POLL_MS).items():
                 counts[partition.topic] += sum(record.offset < ends[partition] for record in records)
             if first_only and counts:
                 break
             open_partitions = {p for p in open_partitions if self._consumer.position(p) < ends[p]}
-            if time.monotonic() > deadline:
-                raise KafkaUnavailableError(
-                    f"what {stage} has before it could not be read in {_READ_SECONDS:.0f} s"
-                )
+        else:
+            # What is still open may yet be committed: it counts as something.
+            counts.update(partition.topic for partition in open_partitions if not counts[partition.topic])
         return +counts
 
     def _committed(self, stage: str) -> Offsets:

@@ -117,7 +117,9 @@ class LiveModel:
 
     def __init__(self, began_at_ms: int) -> None:
         self._began_at_ms = began_at_ms
-        self._events = self._list_changes = self._dead_letters = 0
+        self.events = 0
+        """Events published so far."""
+        self._list_changes = self._dead_letters = 0
         self._event_rate, self._change_rate = _PerSecond(), _PerSecond()
         self._freshness: deque[tuple[int, int]] = deque(maxlen=_MAX_SAMPLES)
         self._last_dead_letter: DeadLetter | None = None
@@ -130,7 +132,7 @@ class LiveModel:
 
     def event(self, event: ShopperEvent, at_ms: int) -> None:
         """A shopper did something, and it was published."""
-        self._events += 1
+        self.events += 1
         self._event_rate.add(at_ms)
         shopper = self._shoppers.pop(event.subject, None) or _Shopper()
         shopper.actions.appendleft(event)
@@ -162,7 +164,7 @@ class LiveModel:
         recent = [ms for at_ms, ms in self._freshness if at_ms >= now_ms - HISTORY_SECONDS * 1_000]
         return Snapshot(
             elapsed_seconds=(now_ms - self._began_at_ms) / 1_000,
-            events=self._events,
+            events=self.events,
             events_per_second=self._event_rate.rate(now_ms),
             event_rates=self._event_rate.series(now_ms),
             list_changes=self._list_changes,

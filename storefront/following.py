@@ -63,13 +63,8 @@ class TopicFollower:
             self._behind = {p: end for p, end in self._behind.items() if (position(p) or 0) < end}
         return not self._behind
 
-    def ends(self) -> dict[Any, int]:
-        """Where committed records end now, by partition; for ``has_reached``."""
-        ends: dict[Any, int] = self._consumer.end_offsets(sorted(self._consumer.assignment()))
-        return ends
-
     def has_reached(self, ends: dict[Any, int]) -> bool:
-        """True once everything before these ends has been handed out."""
+        """True once everything before these offsets, by kafka-python's TopicPartition, has been handed out."""
         return all((self._consumer.position(partition) or 0) >= end for partition, end in ends.items())
 
     def poll(self, timeout_ms: int) -> list[Record]:
@@ -112,15 +107,17 @@ class TopicFollower:
         self.close()
 
 
-def connected_consumer(settings: KafkaSettings, max_poll_records: int) -> Any:
-    """A read_committed kafka-python consumer without a group; raises ``KafkaUnavailableError``."""
+def connected_consumer(
+    settings: KafkaSettings, max_poll_records: int, isolation_level: str = "read_committed"
+) -> Any:
+    """A kafka-python consumer without a group; raises ``KafkaUnavailableError``."""
     options = settings.client_options()
     try:
         return KafkaConsumer(
             **options,
             group_id=None,
             enable_auto_commit=False,
-            isolation_level="read_committed",
+            isolation_level=isolation_level,
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
             max_poll_records=max_poll_records,
