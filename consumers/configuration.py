@@ -24,6 +24,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.image_features.settings import ImageSettings
+from consumers.item_neighbours.settings import ItemNeighbourSettings
+from consumers.runtime.settings import RuntimeSettings
+from consumers.trending.settings import TrendingSettings
 from schemas.errors import ConfigurationError
 from schemas.kafka_settings import KafkaSettings
 
@@ -44,7 +47,12 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="how to reach the cluster")
+    runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="what every stage's process has")
     images: ImageSettings = Field(default=ImageSettings(), description="fetching, cleaning and embedding pictures")
+    item_neighbours: ItemNeighbourSettings = Field(
+        default=ItemNeighbourSettings(), description="viewed next and bought together"
+    )
+    trending: TrendingSettings = Field(default=TrendingSettings(), description="trending and popular")
 
 
 def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Configuration:

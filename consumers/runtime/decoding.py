@@ -20,7 +20,8 @@ FUTURE_TOLERANCE_MS = 300_000
 class Decoder:
     """Decodes the records of one stage's inputs, tables and changelogs."""
 
-    def __init__(self, spec: StageSpec) -> None:
+    def __init__(self, spec: StageSpec, wants: Callable[[str, str], bool] = lambda topic, key: True) -> None:
+        self._wants = wants
         topics = (*spec.inputs, *spec.tables, *spec.changelogs)
         self._decoders: dict[str, Callable[[bytes], Event]] = {t.name: decoder(t.name) for t in topics}
 
@@ -45,27 +46,32 @@ class Decoder:
         messages: list[AnyMessage] = []
         for record in records:
             try:
-                messages.append(self._message(record))
+                if self._wants(record.topic, _key(record)):
+                    messages.append(self._message(record))
             except ContractError:
                 continue
         return messages
 
     def changelog(self, records: Sequence[Record]) -> list[AnyMessage]:
         """Messages of a changelog; one that cannot be read stops the restore, for state would be missing."""
-        return [self._message(record) for record in records]
+        return [self._message(record) for record in records if self._wants(record.topic, _key(record))]
 
     def _message(self, record: Record) -> AnyMessage:
-        if record.key is None:
-            raise InvalidEventError(f"a message on {record.topic} has no key; give the one that the topic names")
-        try:
-            key = record.key.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidEventError(f"the message key is not UTF-8: {record.key[:40]!r}") from error
+        key = _key(record)
         if record.value is None:
             return Message(record.topic, record.partition, record.offset, record.timestamp_ms, key, None, record)
         event = self._decoders[record.topic](record.value)
         check_key(event, key)
         return Message(record.topic, record.partition, record.offset, record.timestamp_ms, key, event, record)
+
+
+def _key(record: Record) -> str:
+    if record.key is None:
+        raise InvalidEventError(f"a message on {record.topic} has no key; give the one that the topic names")
+    try:
+        return record.key.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidEventError(f"the message key is not UTF-8: {record.key[:40]!r}") from error
 
 
 def undecoded(record: Record) -> AnyMessage:

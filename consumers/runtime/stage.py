@@ -63,6 +63,10 @@ class Stage(ABC):
         ``out.refuse(message, error)``; an exception makes the runtime find the message that causes it.
         """
 
+    def wants(self, topic: str, key: str) -> bool:
+        """False for records of tables and changelogs that need not be decoded, such as other stages' lists."""
+        return True
+
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what is new on the tables; the first call after a start brings their whole content."""
 

@@ -11,6 +11,7 @@ the committed offsets should ever lag behind.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -27,6 +28,8 @@ from consumers.runtime.settings import WorkerSettings
 from consumers.runtime.stage import Stage
 from consumers.runtime.transport import Transport
 from schemas.errors import FencedError, RecsysError, TransactionAbortedError
+
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -46,7 +49,7 @@ class Worker:
         self._settings = settings or WorkerSettings()
         self._metrics = metrics or StageMetrics(stage.spec.name)
         self._now_ms = now_ms
-        self._decoder = Decoder(stage.spec)
+        self._decoder = Decoder(stage.spec, stage.wants)
         self._progress = Progress(stage.spec)
         self._restorer = Restorer(stage, transport, self._decoder, self._progress)
         self._stop = threading.Event()
@@ -56,6 +59,11 @@ class Worker:
         self._tables_read = not stage.spec.tables
         self.processed: Counter[tuple[str, str]] = Counter()
         """Committed input messages by (topic, outcome)."""
+
+    @property
+    def ready(self) -> bool:
+        """True while the state is in step with the partitions owned; a member that stands by is ready too."""
+        return self._tables_read and 0 < self._restorer.version == self._transport.assignment().version
 
     def stop(self) -> None:
         """Ask the loop to end after the batch at hand; safe from a signal handler or another thread."""
@@ -173,6 +181,7 @@ class Worker:
         """After an abort: drop the state, wait a moment, restore on the next round."""
         self._aborts += 1
         self._metrics.aborted(type(error).__name__)
+        _log.warning("%s restores its state: %s", self._stage.spec.name, error)
         self._restorer.reset()
         if self._aborts > self._settings.max_consecutive_aborts:
             raise error

@@ -1,0 +1,39 @@
+"""The one command line, ``recsys``: mounts the command groups and turns errors into one clear line."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cli import config, run
+from schemas.errors import ConfigurationError, RecsysError
+
+app = typer.Typer(
+    name="recsys",
+    help="Streaming recommendations for shops: publish what happens, subscribe to every list that changes.",
+    epilog="Begin with [bold]recsys demo[/bold]. Settings: `recsys config show`.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.add_typer(config.app, name="config")
+app.command("run")(run.run)
+
+
+def main() -> None:
+    """Entry point: exit status 2 where the call or the configuration is wrong, 1 for every other failure."""
+    try:
+        app()
+    except RecsysError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]recsys:[/bold red] {escape(str(error))}")
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except BrokenPipeError:  # the reader of our output is gone, as with `recsys watch | head`
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

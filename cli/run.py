@@ -1,0 +1,32 @@
+"""``recsys run STAGE``: one stage as a process."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+_STAGES = ("image-features", "similar-products", "interactions", "item-neighbours", "trending")
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in _STAGES if name.startswith(incomplete)]
+
+
+def run(
+    stage: Annotated[str, typer.Argument(help=f"One of {', '.join(_STAGES)}.", autocompletion=_complete)],
+) -> None:
+    """Run one stage until SIGTERM or Ctrl-C; start it again, here or elsewhere, to share its partitions.
+
+    It serves Prometheus metrics on /metrics and its health on /live and /ready; RECSYS_RUNTIME__METRICS_PORT
+    says where.
+    """
+    from consumers.configuration import load
+    from consumers.runtime.process import run_stage
+    from consumers.stages import make_stage
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    configuration = load()
+    run_stage(make_stage(stage, configuration), configuration.kafka, configuration.runtime)
