@@ -66,7 +66,7 @@ class Round:
     def __init__(self, parts: Parts, plan: ShopPlan) -> None:
         self._parts = parts
         self.planned_events = plan.events
-        self.products: Mapping[str, ProductCreated] = {p.product_id: p for p in plan.products}
+        self.products: Mapping[str, ProductCreated] = {p.product_id: p for p in (*plan.products, *plan.launches)}
         self.model = LiveModel(_now_ms())
         self.lists = ListTable()
         self.freshness_ms: list[int] = []
@@ -81,6 +81,11 @@ class Round:
     def embedded(self) -> int:
         """How many of the products have an image feature."""
         return len(self._embedded)
+
+    @property
+    def on_sale(self) -> int:
+        """How many products are published and not retired."""
+        return self._parts.shop.products_on_sale
 
     def publish_catalogue(self) -> None:
         """Publish every product; the stages begin at once."""
@@ -171,7 +176,7 @@ class Round:
             known = figures.get(name)
             rate, lag = (known.events_per_second, known.lag) if known is not None else (0.0, None)
             rows.append(StageRow(name, state, rate, lag, supervisor.restarts[name]))
-        return self.model.snapshot(_now_ms(), rows, self.lists.counts, len(self.products))
+        return self.model.snapshot(_now_ms(), rows, self.lists.counts, self.on_sale)
 
     def _see(self, records: Sequence[Record], seen_at_ms: int) -> None:
         for record in records:

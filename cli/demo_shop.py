@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from producers.clickstream import ShopperEvent
 from producers.client import ShopEvents
@@ -15,19 +16,25 @@ from producers.simulate import Behaviour, Shoppers
 from schemas.events import ProductCreated
 from schemas.kafka_settings import KafkaSettings
 
-_MAX_WAITING_EVENTS = 100_000
-_ROUND_EVENTS = 2**31
+LAUNCH_SECONDS = 10.0
+RETIRE_SECONDS = 45.0
+_WITHOUT_END = 2**62
 _SHOPPERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class ShopPlan:
-    """What the shop publishes: its products, and so many events of shoppers a second (None: without end)."""
+    """What the shop publishes: its products, and so many events of shoppers a second (None: without end).
+
+    While shoppers play, one of ``launches`` is published every ``LAUNCH_SECONDS``, and every ``RETIRE_SECONDS``
+    a product is retired.
+    """
 
     products: Sequence[ProductCreated]
     events: int | None
     rate_per_second: float
     seed: int = 0
+    launches: Sequence[ProductCreated] = ()
 
 
 class Shop:
@@ -40,14 +47,18 @@ class Shop:
         self._thread = threading.Thread(target=self._play, name="shoppers", daemon=True)
         self._error: Exception | None = None
         self._sent: queue.SimpleQueue[tuple[ShopperEvent, int]] = queue.SimpleQueue()
+        self._launches = deque(plan.launches)
+        self._launch_at = time.monotonic() + LAUNCH_SECONDS
+        self._retire_at = time.monotonic() + RETIRE_SECONDS
         self.events_acknowledged = 0
+        self.products_on_sale = 0
 
-    def publish_catalogue(self) -> int:
-        """Publish every product, and wait for Kafka's acknowledgement; returns how many."""
+    def publish_catalogue(self) -> None:
+        """Publish every product, and wait for Kafka's acknowledgement."""
         for product in self._plan.products:
             self._client.publish(product)
         self._client.flush()
-        return len(self._plan.products)
+        self.products_on_sale = len(self._plan.products)
 
     def start(self) -> None:
         """Let the shoppers in."""
@@ -93,7 +104,7 @@ class Shop:
         shoppers = Shoppers(plan.products, n_shoppers=_SHOPPERS, seed=plan.seed, behaviour=behaviour)
         pacer = Pacer(speed=1.0, sleep=self._nap)
         sent = 0
-        number = plan.events if plan.events is not None else _ROUND_EVENTS
+        number = plan.events if plan.events is not None else _WITHOUT_END
         for event in shoppers.events(number, _now_ms()):
             pacer.wait(event.event_time_ms)
             if self._stop.is_set():
@@ -101,8 +112,26 @@ class Shop:
             self._client.publish(event)
             sent += 1
             self._sent.put((event, _now_ms()))
+            if plan.launches:
+                self._change_assortment(shoppers)
         self._client.flush()
         self.events_acknowledged = sent
+
+    def _change_assortment(self, shoppers: Shoppers) -> None:
+        """Launch and retire what is due; shoppers come across it, or no more, from now on."""
+        now = time.monotonic()
+        if self._launches and now >= self._launch_at:
+            self._launch_at = now + LAUNCH_SECONDS
+            product = replace(self._launches.popleft(), event_time_ms=_now_ms())
+            self._client.publish(product)
+            shoppers.launch(product)
+            self.products_on_sale += 1
+        if now >= self._retire_at:
+            self._retire_at = now + RETIRE_SECONDS
+            retired = shoppers.retire_one()
+            if retired is not None:
+                self._client.publish(retired)
+                self.products_on_sale -= 1
 
     def _nap(self, seconds: float) -> None:
         self._stop.wait(seconds)
