@@ -99,8 +99,7 @@ def _show_screen(round_: Round, console: Console, headline: str, hint: str) -> N
             if time.monotonic() - drawn_at < _REFRESH_SECONDS:
                 continue
             drawn_at = time.monotonic()
-            missing = round_.on_sale - round_.embedded
-            embedding = f" · {missing:,} pictures to embed" if missing > 0 else ""
+            embedding = f" · {round_.to_embed:,} pictures to embed" if round_.to_embed else ""
             size = (console.size.width, console.size.height)
             screen = render(round_.snapshot(), round_.name, size, headline=headline + embedding, hint=hint)
             live.update(screen, refresh=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cli.accounting import Account
 from cli.demo_shop import Shop, ShopPlan
+from cli.demo_subscriber import Subscriber
 from cli.ledger import Ledger
 from cli.live_model import LiveModel, Snapshot, StageRow
 from cli.stage_metrics import StageMonitor, fetch_figures
@@ -27,7 +28,6 @@ from schemas.topics import (
     RECOMMENDATION_UPDATED,
 )
 from storefront.dead_letters import read_dead_letter
-from storefront.following import TopicFollower
 from storefront.lists import ListTable
 
 EVENT_TOPICS = (PDP_VIEW, CART_ADD, PURCHASE)
@@ -37,7 +37,7 @@ EVENT_STAGE = "interactions"
 PICTURE_STAGE = "image-features"
 
 _EVENT_TOPIC_NAMES = frozenset(topic.name for topic in EVENT_TOPICS)
-_POLL_MS = 50
+_WAIT_SECONDS = 0.05
 _BETWEEN_LOOKS_SECONDS = 0.05
 _COUNTERS_SECONDS = 3.0
 _READ_ON_SECONDS = 60.0
@@ -53,8 +53,8 @@ class Parts:
 
     shop: Shop
     ledger: Ledger
-    follower: TopicFollower
-    """Follows ``FOLLOWED_TOPICS`` from the beginning."""
+    subscriber: Subscriber
+    """Reads ``FOLLOWED_TOPICS`` from the beginning."""
     supervisor: Supervisor
     monitor: StageMonitor
     metrics_urls: Mapping[str, str]
@@ -67,6 +67,7 @@ class Round:
         self._parts = parts
         self.planned_events = plan.events
         self.products: Mapping[str, ProductCreated] = {p.product_id: p for p in (*plan.products, *plan.launches)}
+        self._without_picture = sum(not product.image_url for product in plan.products)
         self.model = LiveModel(_now_ms())
         self.lists = ListTable()
         self.freshness_ms: list[int] = []
@@ -86,6 +87,12 @@ class Round:
     def on_sale(self) -> int:
         """How many products are published and not retired."""
         return self._parts.shop.products_on_sale
+
+    @property
+    def to_embed(self) -> int:
+        """How many products are neither embedded nor refused so far, nor without a picture."""
+        refused = sum(topic == PRODUCT_CREATED.name for topic, _, _ in self._refused)
+        return max(self.on_sale - self.embedded - refused - self._without_picture, 0)
 
     def publish_catalogue(self) -> None:
         """Publish every product; the stages begin at once."""
@@ -107,11 +114,11 @@ class Round:
 
     def step(self) -> None:
         """Take in what happened since the last step, waiting a moment for something; raises what went wrong."""
-        records = self._parts.follower.poll(_POLL_MS)
-        seen_at_ms = _now_ms()
+        seen = self._parts.subscriber.take(_WAIT_SECONDS)
         for event, at_ms in self._parts.shop.take():
             self.model.event(event, at_ms)
-        self._see(records, seen_at_ms)
+        for records, seen_at_ms in seen:
+            self._see(records, seen_at_ms)
         self._parts.supervisor.check()
         self._parts.shop.check()
 
@@ -151,7 +158,7 @@ class Round:
         return Account(
             products_published=products,
             products_taken=products - ledger.backlog(PICTURE_STAGE),
-            products_without_picture=sum(not product.image_url for product in self.products.values()),
+            products_without_picture=self._without_picture,
             products_embedded=self.embedded,
             products_refused=refused[PRODUCT_CREATED.name],
             events_published=published,
@@ -209,9 +216,9 @@ class Round:
 
     def _read_to_the_end(self) -> None:
         """See everything that is committed by now."""
-        ends = self._parts.ledger.ends(FOLLOWED_TOPICS)
+        self._parts.subscriber.aim_for(self._parts.ledger.ends(FOLLOWED_TOPICS))
         deadline = time.monotonic() + _READ_ON_SECONDS
-        while not self._parts.follower.has_reached(ends):
+        while not self._parts.subscriber.has_arrived:
             self.step()
             if time.monotonic() > deadline:
                 raise DemoTimeoutError(f"the lists could not be read to their end within {_READ_ON_SECONDS:.0f} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from cli.demo_stack import (
     stage_processes,
     workspace,
 )
+from cli.demo_subscriber import Subscriber
 from cli.ledger import Ledger
 from cli.stage_metrics import StageMonitor
 from consumers.configuration import load
@@ -76,6 +78,7 @@ class _Demo:
     def run(self, stack: ExitStack) -> int:
         options, console = self._options, self._console
         folder = stack.enter_context(workspace(keep=options.keep))
+        _log_to(folder / "logs" / "demo.log")
         with console.status("starting Kafka …") as status:
             rendering = prepare_catalogue(options.catalogue, folder)
 
@@ -117,13 +120,14 @@ class _Demo:
         stack.callback(monitor.stop)
         parts = Parts(
             ledger=stack.enter_context(closing(Ledger(settings, specs, topics, settings.named))),
-            follower=stack.enter_context(TopicFollower(settings, FOLLOWED_TOPICS)),
+            subscriber=stack.enter_context(closing(Subscriber(TopicFollower(settings, FOLLOWED_TOPICS)))),
             shop=stack.enter_context(closing(Shop(settings, plan))),
             supervisor=supervisor,
             monitor=monitor,
             metrics_urls=processes.metrics_urls,
         )
         monitor.start()
+        parts.subscriber.start()
         return Round(parts, plan)
 
     def _done(self, what: str) -> None:
@@ -134,6 +138,14 @@ class _Demo:
             self._console.print(f"[yellow]left out:[/yellow] {escape(reason)}")
         if len(rejected) > _SHOWN_REJECTED:
             self._console.print(f"[yellow]and {len(rejected) - _SHOWN_REJECTED:,} more rows[/yellow]")
+
+
+def _log_to(path: Path) -> None:
+    """What libraries log goes to a file: on the screen it would stand in the middle of the view."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=path, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
 
 
 @contextmanager

@@ -63,7 +63,12 @@ def workspace(*, keep: bool) -> Iterator[Path]:
 
 
 def prepare_catalogue(wish: CatalogueWish, folder: Path) -> Future[DemoCatalogue]:
-    """Begin to read or to render the catalogue, on a thread that does not hold up the end of the process."""
+    """Begin to read or to render the catalogue, on a thread that does not hold up the end of the process.
+
+    Raises ``UnreadableSourceError`` at once where there is no catalogue at the path.
+    """
+    if wish.path is not None:
+        Catalogue(wish.path, 0)
     prepared: Future[DemoCatalogue] = Future()
 
     def prepare() -> None:

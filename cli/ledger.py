@@ -20,7 +20,7 @@ _POLL_MS = 100
 _READ_RECORDS = 5_000
 _READ_SECONDS = 30.0
 _LOOK_SECONDS = 2.0
-_BETWEEN_LOOKS_SECONDS = 0.1
+_BETWEEN_LOOKS_SECONDS = 0.25
 
 Offsets = dict[Any, int]
 """Offsets by kafka-python's TopicPartition."""

@@ -105,7 +105,8 @@ def _numbers_panel(snapshot: Snapshot, width: int) -> Panel:
 
 def _kinds(snapshot: Snapshot) -> Text:
     """How many lists stand, by kind."""
-    text = Text(f"{sum(snapshot.lists_by_kind.values()):,} lists: ")
+    total = sum(snapshot.lists_by_kind.values())
+    text = Text(f"{total:,} lists: ") if total else Text("no lists yet", "dim")
     parts = [
         Text.assemble((f"{count:,} ", KIND_STYLES[kind]), (kind, "dim"))
         for kind, count in snapshot.lists_by_kind.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -103,6 +104,7 @@ def _changes(
         of_kind, _, of_subject = key.partition(":")
         return (kind is None or of_kind == kind.value) and (subject is None or of_subject == subject)
 
+    _hush_kafka()
     settings = load().kafka
     table = ListTable(wants=wanted)
     products = ProductTable()
@@ -132,6 +134,7 @@ def _read_list(kind: str, subject: str) -> tuple[RecommendationUpdated | None, P
     from storefront.lists import ListTable
     from storefront.products import ProductTable
 
+    _hush_kafka()
     key = f"{kind}:{subject}"
     table = ListTable(wants=lambda other: other == key)
     products = ProductTable()
@@ -144,3 +147,8 @@ def _read_list(kind: str, subject: str) -> tuple[RecommendationUpdated | None, P
             for records in follower.to_end():
                 products.apply(records)
     return found, products
+
+
+def _hush_kafka() -> None:
+    """The client's warnings are about what it retries by itself; between the lines they would only disturb."""
+    logging.getLogger("kafka").setLevel(logging.ERROR)
