@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, cast
 
 from fastavro import parse_schema
@@ -49,20 +51,31 @@ def crc64_fingerprint(schema: Schema) -> bytes:
     return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
 
-def current_schema(topic_name: str) -> Schema:
+def current_schema(topic_name: str, folder: Traversable | None = None) -> Schema:
     """The schema that this version of the project writes, as it stands in its ``.avsc``."""
-    text = resources.files("schemas").joinpath("avro", f"{topic_name}.avsc").read_text(encoding="utf-8")
+    text = _folder(folder).joinpath("avro", f"{topic_name}.avsc").read_text(encoding="utf-8")
     schema: Schema = json.loads(text)
     return schema
 
 
-def published_schemas(topic_name: str) -> list[tuple[str, Schema]]:
+def published_schemas(topic_name: str, folder: Traversable | None = None) -> list[tuple[str, Schema]]:
     """Every published version, oldest first, as (file name, schema)."""
-    folder = resources.files("schemas").joinpath("published", topic_name)
-    if not folder.is_dir():
+    versions = _folder(folder).joinpath("published", topic_name)
+    if not versions.is_dir():
         return []
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".avsc")), key=lambda f: f.name)
+    files = sorted((f for f in versions.iterdir() if f.name.endswith(".avsc")), key=_version)
     return [(f.name, json.loads(f.read_text(encoding="utf-8"))) for f in files]
+
+
+def _folder(folder: Traversable | None) -> Traversable:
+    """The folder that holds ``avro`` and ``published``: this package unless another is named."""
+    return resources.files("schemas") if folder is None else folder
+
+
+def _version(file: Traversable) -> tuple[int, str]:
+    """By number, for v10 comes after v9; a name without one goes first, and the check names it."""
+    number = re.fullmatch(r"v(\d+)\.avsc", file.name)
+    return (int(number.group(1)) if number else 0, file.name)
 
 
 def _parsed(schema: Schema) -> Schema:
