@@ -8,7 +8,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli import config, run
+from cli import config, kafka
+from cli.demo import demo
+from cli.run import run
+from cli.watch import show, watch
 from schemas.errors import ConfigurationError, RecsysError
 
 app = typer.Typer(
@@ -20,7 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config.app, name="config")
-app.command("run")(run.run)
+app.add_typer(kafka.app, name="kafka")
+app.command()(run)
+app.command()(demo)
+app.command()(watch)
+app.command()(show)
 
 
 def main() -> None:

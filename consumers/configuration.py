@@ -24,6 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.image_features.settings import ImageSettings
+from consumers.interactions.settings import InteractionSettings
 from consumers.item_neighbours.settings import ItemNeighbourSettings
 from consumers.runtime.settings import RuntimeSettings
 from consumers.trending.settings import TrendingSettings
@@ -49,6 +50,9 @@ class Configuration(BaseModel):
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="how to reach the cluster")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="what every stage's process has")
     images: ImageSettings = Field(default=ImageSettings(), description="fetching, cleaning and embedding pictures")
+    interactions: InteractionSettings = Field(
+        default=InteractionSettings(), description="histories, what is visited together, and for-you lists"
+    )
     item_neighbours: ItemNeighbourSettings = Field(
         default=ItemNeighbourSettings(), description="viewed next and bought together"
     )

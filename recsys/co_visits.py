@@ -7,7 +7,7 @@ the two event times. So the sums that follow do not depend on the order of arriv
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.histories import History, HistoryEvent
@@ -39,7 +39,7 @@ class PairRules:
     purchase_gap_ms: int = 86_400_000
     max_companions: int = 50
     """Events that a new one is paired with at most, the nearest in time."""
-    weights: ActionWeights = ActionWeights()
+    weights: ActionWeights = field(default_factory=ActionWeights)
 
 
 MAX_ENTRIES = 5_000

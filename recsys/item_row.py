@@ -60,6 +60,7 @@ class ItemRow:
         "purchases",
         "revision",
         "slot",
+        "unit",
         "viewed_after",
         "viewed_before",
         "visits",
@@ -68,6 +69,8 @@ class ItemRow:
     def __init__(self, product_id: str) -> None:
         self.product_id = product_id
         self.epoch = 0
+        self.unit = 1.0
+        """Weight of one visit at ``event_time_ms``."""
         self.event_time_ms = 0
         self.visits = 0.0
         self.purchases = 0.0
@@ -85,7 +88,7 @@ class ItemRow:
     def of_state(cls, state: ItemState) -> ItemRow:
         """The row that a snapshot was taken of."""
         row = cls(state.product_id)
-        row.epoch, row.event_time_ms = state.epoch, state.event_time_ms
+        row.epoch, row.event_time_ms, row.unit = state.epoch, state.event_time_ms, state.unit
         row.visits, row.purchases = state.visits, state.purchases
         row.companion_ids = list(state.companion_ids)
         row.viewed_after = array("d", state.viewed_after)
@@ -101,6 +104,7 @@ class ItemRow:
         return ItemState(
             product_id=self.product_id,
             epoch=self.epoch,
+            unit=self.unit,
             visits=self.visits,
             purchases=self.purchases,
             companion_ids=tuple(self.companion_ids),
@@ -141,7 +145,7 @@ class ItemRow:
         """The best that may be listed; ties go to the smaller id."""
         items: list[ListedProduct] = []
         for place in _best(scores, int(np.count_nonzero(scores))).tolist():
-            if may_list(self.companion_ids[place]):
+            if self.companion_ids[place] != self.product_id and may_list(self.companion_ids[place]):
                 items.append(
                     ListedProduct(self.companion_ids[place], float(scores[place]), reason, self.product_id)
                 )
@@ -151,7 +155,7 @@ class ItemRow:
 
     def _damped(self, total: float, rules: RowRules) -> float:
         """A total with ``damping`` more as of the row's latest event, so that the clock does not matter."""
-        return max(total, 0.0) + rules.damping * rules.decay.weight(self.event_time_ms, self.epoch)
+        return max(total, 0.0) + rules.damping * self.unit
 
     def _advance(self, event_time_ms: int, decay: Decay) -> None:
         """Move on to the epoch of a later event."""
@@ -166,6 +170,7 @@ class ItemRow:
             self.purchases *= factor
             for column in (self.viewed_after, self.viewed_before, self.bought_together):
                 column[:] = array("d", [value * factor for value in column])
+        self.unit = decay.weight(event_time_ms, self.epoch)
 
     def _count_visits(self, co_visits: CoVisits, decay: Decay) -> None:
         """A return takes a purchase back and is no visit."""
@@ -187,8 +192,6 @@ class ItemRow:
             co_visits.companion_strengths,
             strict=True,
         ):
-            if companion_id == self.product_id:
-                continue
             place = bisect_left(ids, companion_id)
             if place == len(ids) or ids[place] != companion_id:
                 ids.insert(place, companion_id)

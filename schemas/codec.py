@@ -88,9 +88,9 @@ class _TopicCodec:
         reader = None if writer is schemas.reader else schemas.reader
         try:
             record: dict[str, Any] = schemaless_reader(body, writer, reader)  # type: ignore[assignment]
-        except (EOFError, IndexError, StopIteration) as error:
+        except EOFError as error:
             raise TruncatedMessageError(f"message on {schemas.topic_name} ends before its schema") from error
-        except (SchemaResolutionError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        except (SchemaResolutionError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             raise ContractError(f"message on {schemas.topic_name} cannot be read: {error}") from error
         if body.tell() != len(data):
             raise TruncatedMessageError(

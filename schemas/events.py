@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import index
 
 from schemas.errors import InvalidEventError
 
 MAX_ID_BYTES = 256
 """Longest id of a product, user, session or event, UTF-8 bytes."""
+
+
+_MAX_LONG = 2**63 - 1
 
 
 class Action(IntEnum):
@@ -57,7 +61,9 @@ class Reason:
     POPULAR = "popular"
 
 
-def _check_id(name: str, value: str) -> None:
+def _check_id(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidEventError(f"{name} is {value!r}; give the shop's own id as text")
     if not value:
         raise InvalidEventError(f"{name} is empty; give the shop's own id")
     if len(value) > MAX_ID_BYTES or len(value.encode(errors="surrogatepass")) > MAX_ID_BYTES:
@@ -65,9 +71,13 @@ def _check_id(name: str, value: str) -> None:
 
 
 def _check_time(event_time_ms: int) -> None:
-    if event_time_ms < 0:
+    try:
+        possible = 0 <= index(event_time_ms) <= _MAX_LONG
+    except TypeError:
+        possible = False
+    if not possible:
         raise InvalidEventError(
-            f"event_time_ms is {event_time_ms}; give milliseconds since 1970, not seconds or a negative number"
+            f"event_time_ms is {event_time_ms!r}; give whole milliseconds since 1970, not seconds or a fraction"
         )
 
 
@@ -120,7 +130,8 @@ class Interaction:
 
 def _check_quantity(event_id: str, quantity: float, *, returns: bool) -> None:
     if not math.isfinite(quantity) or quantity == 0 or (quantity < 0 and not returns):
-        raise InvalidEventError(f"quantity of event {event_id} is {quantity}; give a number other than 0")
+        allowed = "a number other than 0" if returns else "a number above 0"
+        raise InvalidEventError(f"quantity of event {event_id} is {quantity}; give {allowed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +245,7 @@ class ItemState:
 
     product_id: str
     epoch: int
+    unit: float
     visits: float
     purchases: float
     companion_ids: Sequence[str]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.topics import Topic
 
@@ -13,6 +13,7 @@ EMBEDDED_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
 """Where the embedded Kafka listens unless told otherwise."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,60}")
+_SERVER = re.compile(r"[^\s,/@]+:\d{1,5}")
 
 
 class KafkaSettings(BaseModel):
@@ -43,6 +44,37 @@ class KafkaSettings(BaseModel):
         if not _PREFIX.fullmatch(prefix):
             raise ValueError("topic_prefix may hold at most 60 of the characters A-Z a-z 0-9 . _ -")
         return prefix
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _servers_with_ports(cls, servers: str | None) -> str | None:
+        """An empty variable is an unset one, as compose files leave it."""
+        if servers is None or not servers.strip():
+            return None
+        listed = [server.strip() for server in servers.split(",")]
+        for server in listed:
+            if not _SERVER.fullmatch(server):
+                raise ValueError(f"{server!r} is no server; give host:port[,host:port]")
+        return ",".join(listed)
+
+    @model_validator(mode="after")
+    def _security_belongs_together(self) -> Self:
+        """What is half given would be found out late, or silently leave a connection unprotected."""
+        credentials = (self.sasl_mechanism, self.sasl_plain_username, self.sasl_plain_password)
+        if self.security_protocol.startswith("SASL_"):
+            if None in credentials:
+                raise ValueError(
+                    f"security_protocol {self.security_protocol} needs sasl_mechanism, sasl_plain_username and "
+                    "sasl_plain_password"
+                )
+        elif credentials != (None, None, None):
+            raise ValueError("sasl_ settings need security_protocol SASL_SSL or SASL_PLAINTEXT")
+        certificates = (self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile, self.ssl_password)
+        if not self.security_protocol.endswith("SSL") and certificates != (None, None, None, None):
+            raise ValueError("ssl_ settings need security_protocol SSL or SASL_SSL")
+        if self.ssl_keyfile is not None and self.ssl_certfile is None:
+            raise ValueError("ssl_keyfile needs ssl_certfile")
+        return self
 
     @property
     def embedded(self) -> bool:

@@ -20,7 +20,7 @@ _PROMOTIONS = {
     "float": {"double"},
     "string": {"bytes"},
 }
-"""What a reader may take a writer's primitive for. Avro also allows bytes as string, but not all bytes are text."""
+"""What a reader may take a writer's primitive for; not bytes for a string as in Avro, for not all are text."""
 
 
 def why_unreadable(reader: Node, writer: Node) -> list[str]:

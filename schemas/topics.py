@@ -10,6 +10,12 @@ DAY_MS = 86_400_000
 DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 """Largest message that a topic takes unless it says otherwise, bytes (Kafka's own default is 1 MiB)."""
 
+TABLE_SEGMENT_BYTES = 64 * 1024 * 1024
+"""Size at which a compacted topic begins a new segment; only closed ones are compacted, so that restores stay short."""
+
+MAX_COMPACTION_LAG_MS = DAY_MS
+"""How long a replaced value, or one of a user to be forgotten, stays readable at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -30,6 +36,9 @@ class Topic:
             "max.message.bytes": str(self.max_message_bytes),
             "message.timestamp.type": "LogAppendTime" if self.broker_time else "CreateTime",
         }
+        if self.cleanup == "compact":
+            configs["segment.bytes"] = str(TABLE_SEGMENT_BYTES)
+            configs["max.compaction.lag.ms"] = str(MAX_COMPACTION_LAG_MS)
         if self.retention_ms is not None:
             configs["retention.ms"] = str(self.retention_ms)
         return configs

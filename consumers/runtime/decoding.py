@@ -22,6 +22,7 @@ class Decoder:
 
     def __init__(self, spec: StageSpec, wants: Callable[[str, str], bool] = lambda topic, key: True) -> None:
         self._wants = wants
+        self._undecoded = spec.undecoded
         topics = (*spec.inputs, *spec.tables, *spec.changelogs)
         self._decoders: dict[str, Callable[[bytes], Event]] = {t.name: decoder(t.name) for t in topics}
 
@@ -46,8 +47,12 @@ class Decoder:
         messages: list[AnyMessage] = []
         for record in records:
             try:
-                if self._wants(record.topic, _key(record)):
-                    messages.append(self._message(record))
+                key = _key(record)
+                if not self._wants(record.topic, key):
+                    continue
+                messages.append(
+                    _as_bytes(record, key) if record.topic in self._undecoded else self._message(record)
+                )
             except ContractError:
                 continue
         return messages
@@ -76,7 +81,11 @@ def _key(record: Record) -> str:
 
 def undecoded(record: Record) -> AnyMessage:
     """A stand-in for a record that gives no message, to name it in dead letters and counts."""
-    return Message(record.topic, record.partition, record.offset, record.timestamp_ms, "", None, record)
+    return _as_bytes(record, "")
+
+
+def _as_bytes(record: Record, key: str) -> AnyMessage:
+    return Message(record.topic, record.partition, record.offset, record.timestamp_ms, key, None, record)
 
 
 def _check_tombstone(record: Record) -> None:

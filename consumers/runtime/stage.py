@@ -43,6 +43,9 @@ class StageSpec:
     source_changelog: bool = False
     """True where the inputs themselves, up to the committed offset, are also part of the state."""
     sole_owner: bool = False
+    undecoded: frozenset[str] = frozenset()
+    """Names of tables that are handed over as bytes, for a stage that needs few of their records: the
+    message's ``value`` is None, and ``record.value`` tells a tombstone from the rest."""
 
 
 class Stage(ABC):

@@ -85,9 +85,10 @@ def test_ties_go_to_the_smaller_id() -> None:
     assert next_ids(row) == ["a", "b", "c"]
 
 
-def test_a_product_is_no_companion_of_itself() -> None:
-    row = row_of(co_visits(companions=[("p", 5, Relation.AFTER, 1.0)]))
-    assert row.companion_ids == []
+def test_a_product_that_is_visited_again_is_its_own_companion_and_never_listed() -> None:
+    row = row_of(co_visits(companions=[("p", 5, Relation.AFTER, 1.0), ("q", 5, Relation.AFTER, 0.5)]))
+    assert row.companion_ids == ["p", "q"]
+    assert next_ids(row) == ["q"]
 
 
 def test_only_what_may_be_listed_is_listed_up_to_the_length() -> None:

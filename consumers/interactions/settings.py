@@ -1,0 +1,98 @@
+"""The settings of the interactions stage: frozen, validated, unknown names refused."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.co_visits import ActionWeights, PairRules
+from recsys.histories import HistoryRules
+from recsys.scoring.neighbour_tables import RowScoring
+from recsys.scoring.query import QueryRules
+
+_DAY_MS = 86_400_000
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ActionWeightSettings(_Frozen):
+    """What an action says of a shopper's interest; a quantity adds to it with diminishing returns."""
+
+    view: float = Field(default=1.0, ge=0)
+    cart_add: float = Field(default=2.0, ge=0)
+    purchase: float = Field(default=3.0, ge=0)
+
+    def rules(self) -> ActionWeights:
+        """The same for the core."""
+        return ActionWeights(self.view, self.cart_add, self.purchase)
+
+
+class BlendSettings(_Frozen):
+    """What each way to recommend contributes to the for-you list; 0 leaves it out."""
+
+    viewed_next: float = Field(default=1.0, ge=0, description="viewed with what the shopper viewed")
+    bought_together: float = Field(default=0.4, ge=0, description="bought with what the shopper did anything with")
+    similar: float = Field(default=0.25, ge=0, description="looks like what the shopper viewed")
+    trending: float = Field(default=0.02, ge=0, description="trending in the shop")
+    popular: float = Field(default=0.02, ge=0, description="popular in the shop")
+
+
+class InteractionSettings(_Frozen):
+    """Histories, which visits make pairs, and the for-you list."""
+
+    max_events: int = Field(default=200, ge=1, le=2_000, description="events kept a shopper")
+    retention_days: float = Field(
+        default=365.0, gt=0, description="age before a shopper's latest event; older expire"
+    )
+    action_weights: ActionWeightSettings = ActionWeightSettings()
+    view_window_minutes: float = Field(default=60.0, gt=0, description="views this close are viewed together")
+    view_gap_seconds: float = Field(
+        default=60.0, gt=0, description="time apart that halves the strength of a pair"
+    )
+    purchase_window_days: float = Field(default=7.0, gt=0, description="purchases this close are bought together")
+    purchase_gap_days: float = Field(
+        default=1.0, gt=0, description="time apart that halves the strength of a pair"
+    )
+    max_companions: int = Field(
+        default=50, ge=1, le=500, description="events that a new one is paired with at most"
+    )
+    list_length: int = Field(default=20, ge=1, le=200, description="longest for-you list")
+    max_recent: int = Field(
+        default=20, ge=1, le=200, description="products of late that a for-you list follows from"
+    )
+    interest_half_life_days: float = Field(
+        default=30.0, gt=0, description="age at which a product of late counts half"
+    )
+    before_share: float = Field(
+        default=0.3, ge=0, le=1, description="what being viewed before counts, where being viewed after counts one"
+    )
+    damping: float = Field(default=2.0, ge=0, description="visits added to a product's own against chance")
+    blend: BlendSettings = BlendSettings()
+    max_relisted: int = Field(
+        default=500, ge=1, description="lists in one round that are made anew because a product vanished"
+    )
+
+    def history_rules(self) -> HistoryRules:
+        """Bounds of a history."""
+        return HistoryRules(self.max_events, round(self.retention_days * _DAY_MS))
+
+    def pair_rules(self) -> PairRules:
+        """Which events make a pair."""
+        return PairRules(
+            view_window_ms=round(self.view_window_minutes * 60_000),
+            view_gap_ms=max(1, round(self.view_gap_seconds * 1_000)),
+            purchase_window_ms=round(self.purchase_window_days * _DAY_MS),
+            purchase_gap_ms=max(1, round(self.purchase_gap_days * _DAY_MS)),
+            max_companions=self.max_companions,
+            weights=self.action_weights.rules(),
+        )
+
+    def query_rules(self) -> QueryRules:
+        """How a history becomes a query."""
+        half_life_ms = max(1, round(self.interest_half_life_days * _DAY_MS))
+        return QueryRules(self.max_recent, half_life_ms, self.action_weights.rules())
+
+    def row_scoring(self) -> RowScoring:
+        """How co-occurrence rows become scores."""
+        return RowScoring(self.before_share, self.damping)

@@ -1,0 +1,229 @@
+"""The stage: what shoppers do in, their for-you lists and what was visited together out.
+
+One hop from an event to the shopper's own list: the history, the list and the co-visits of a batch are one
+transaction. What the list follows from besides (other products' rows, looks, what is popular) comes from tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from consumers.interactions.settings import InteractionSettings
+from consumers.runtime.outbox import Outbox
+from consumers.runtime.stage import AnyMessage, Stage, StageSpec
+from recsys.co_visits import CoVisitBatch
+from recsys.for_you import ForYou
+from recsys.histories import ADDED, History, history_event
+from schemas.codec import decode
+from schemas.errors import ContractError
+from schemas.events import (
+    Action,
+    CartAdd,
+    Interaction,
+    Kind,
+    ListedProduct,
+    PdpView,
+    Purchase,
+    RecommendationUpdated,
+)
+from schemas.topics import (
+    CART_ADD,
+    INTERACTION_STATE,
+    ITEM_STATE,
+    PDP_VIEW,
+    PRODUCT_CREATED,
+    PURCHASE,
+    RECOMMENDATION_UPDATED,
+    USER_UPDATED,
+)
+
+_ACTIONS: dict[type[Interaction], Action] = {
+    PdpView: Action.VIEW,
+    CartAdd: Action.CART_ADD,
+    Purchase: Action.PURCHASE,
+}
+_SIMILAR = f"{Kind.SIMILAR}:"
+_SHOP_LISTS = {f"{kind}:": kind for kind in (Kind.TRENDING, Kind.POPULAR)}
+
+
+class _Cause(NamedTuple):
+    """What a list that changes is put down to."""
+
+    caused_by: str
+    caused_at_ms: int
+    event_time_ms: int
+
+
+class InteractionsStage(Stage):
+    """Keeps the histories of its partitions' shoppers and publishes the for-you lists that change.
+
+    A shopper is a user, or a guest's session. What was bought, and what is retired or out of stock, is in no list;
+    when a product vanishes, the lists that hold it are made anew, a bounded number a round.
+    """
+
+    spec = StageSpec(
+        "interactions",
+        inputs=(PDP_VIEW, CART_ADD, PURCHASE, USER_UPDATED),
+        tables=(PRODUCT_CREATED, ITEM_STATE, RECOMMENDATION_UPDATED),
+        changelogs=(INTERACTION_STATE,),
+        undecoded=frozenset({ITEM_STATE.name, RECOMMENDATION_UPDATED.name}),
+    )
+
+    def __init__(self, settings: InteractionSettings | None = None) -> None:
+        self._settings = settings = settings or InteractionSettings()
+        self._history_rules = settings.history_rules()
+        self._pair_rules = settings.pair_rules()
+        self.for_you = ForYou(settings.query_rules(), settings.row_scoring(), settings.blend.model_dump())
+        self._shards: dict[int, dict[str, History]] = {}
+        self._outdated: dict[int, dict[str, _Cause]] = {}
+        self._catalogue_cause = _Cause("", 0, 0)
+
+    def wants(self, topic: str, key: str) -> bool:
+        """Of recommendation-updated, only lists that for-you lists follow from."""
+        return topic != RECOMMENDATION_UPDATED.name or key.startswith(_SIMILAR) or key in _SHOP_LISTS
+
+    def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
+        """Take what shoppers did; each shopper touched is written to the changelog, and listed, once."""
+        pairs = CoVisitBatch(self._pair_rules)
+        touched: dict[tuple[int, str], _Cause] = {}
+        for message in messages:
+            if message.topic == USER_UPDATED.name:
+                if message.value is None:
+                    self._forget(message.partition, message.key, out)
+                    touched.pop((message.partition, message.key), None)
+                continue
+            event: Interaction = message.value
+            shard = self._shards.setdefault(message.partition, {})
+            history = shard.get(message.key)
+            known = history is not None
+            if history is None:
+                history = History()
+            entry = history_event(event, _ACTIONS[type(event)])
+            outcome = history.add(entry, self._history_rules)
+            if outcome != ADDED:
+                out.count(message, outcome)
+                continue
+            if not known:
+                shard[message.key] = history
+            pairs.add(entry, history, (message.cause, message.timestamp_ms))
+            cause = _Cause(message.cause, message.timestamp_ms, event.event_time_ms)
+            older = touched.get((message.partition, message.key))
+            if older is None or cause.caused_at_ms >= older.caused_at_ms:
+                touched[message.partition, message.key] = cause
+        for (partition, subject), cause in touched.items():
+            self._publish(partition, subject, cause, out)
+        for co_visits in pairs.messages():
+            out.publish(co_visits)
+
+    def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
+        """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
+        vanished: dict[str, _Cause] = {}
+        for message in messages:
+            data = message.record.value
+            if message.topic == ITEM_STATE.name:
+                self.for_you.tables.put_row(message.key, data)
+            elif message.topic == PRODUCT_CREATED.name:
+                change = self.for_you.put_product(message.key, message.value)
+                if change is not None and change.vanished:
+                    at_ms = message.timestamp_ms if message.value is None else message.value.event_time_ms
+                    cause = self._catalogue_cause = _Cause(message.cause, message.timestamp_ms, at_ms)
+                    vanished[message.key] = cause
+            elif message.key.startswith(_SIMILAR):
+                self.for_you.tables.put_looks(message.key.removeprefix(_SIMILAR), data)
+            else:
+                self.for_you.put_list(_SHOP_LISTS[message.key], _shop_list(data))
+        if vanished:
+            self._find_outdated(self._shards, vanished)
+        self.poll(out)
+
+    def poll(self, out: Outbox) -> None:
+        """Make some of the lists anew that hold a product that vanished."""
+        left = self._settings.max_relisted
+        for partition, outdated in self._outdated.items():
+            for subject in list(outdated)[:left]:
+                left -= 1
+                self._publish(partition, subject, outdated.pop(subject), out)
+
+    def busy(self) -> bool:
+        """True while lists wait to be made anew."""
+        return any(self._outdated.values())
+
+    def restore(self, messages: Sequence[AnyMessage]) -> None:
+        """Take histories back."""
+        for message in messages:
+            shard = self._shards.setdefault(message.partition, {})
+            if message.value is None:
+                shard.pop(message.key, None)
+            else:
+                shard[message.key] = History.of_state(message.value)
+
+    def restored(self, partitions: Sequence[int], out: Outbox) -> None:
+        """Products may have vanished meanwhile."""
+        for partition in partitions:
+            shard = self._shards.get(partition, {})
+            gone = {
+                product_id: self._catalogue_cause
+                for product_id in {listed for history in shard.values() for listed in history.listed}
+                if not self.for_you.is_recommendable(product_id)
+            }
+            if gone:
+                self._find_outdated([partition], gone)
+
+    def revoke(self, partitions: Sequence[int]) -> None:
+        """Forget the histories of these partitions."""
+        for partition in partitions:
+            self._shards.pop(partition, None)
+            self._outdated.pop(partition, None)
+
+    def history(self, subject: str) -> History | None:
+        """A shopper's history, None where there is none here."""
+        return next((shard[subject] for shard in self._shards.values() if subject in shard), None)
+
+    def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, _Cause]) -> None:
+        for partition in partitions:
+            for subject, history in self._shards.get(partition, {}).items():
+                if not vanished.keys().isdisjoint(history.listed):
+                    cause = next(vanished[product_id] for product_id in history.listed if product_id in vanished)
+                    self._outdated.setdefault(partition, {})[subject] = cause
+
+    def _publish(self, partition: int, subject: str, cause: _Cause, out: Outbox) -> None:
+        """Write a shopper's history, after the list if that changed."""
+        history = self._shards.get(partition, {}).get(subject)
+        if history is None:
+            return
+        self._outdated.get(partition, {}).pop(subject, None)
+        items = self.for_you.recommend(history, self._settings.list_length)
+        listed = tuple(item.product_id for item in items)
+        if listed != history.listed:
+            history.listed = listed
+            history.revision += 1
+            self._publish_list(subject, history.revision, items, cause, out)
+        out.publish(history.snapshot(subject), partition=partition)
+
+    def _publish_list(
+        self, subject: str, revision: int, items: list[ListedProduct], cause: _Cause, out: Outbox
+    ) -> None:
+        if items:
+            at_ms, by, by_ms = cause.event_time_ms, cause.caused_by, cause.caused_at_ms
+            out.publish(RecommendationUpdated(Kind.FOR_YOU, subject, revision, items, at_ms, by, by_ms))
+        else:
+            out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
+
+    def _forget(self, partition: int, subject: str, out: Outbox) -> None:
+        """Drop all that is known of a user, and withdraw the list."""
+        history = self._shards.get(partition, {}).pop(subject, None)
+        self._outdated.get(partition, {}).pop(subject, None)
+        if history is not None:
+            out.retract(INTERACTION_STATE, subject, partition=partition)
+            if history.listed:
+                out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
+
+
+def _shop_list(data: bytes | None) -> RecommendationUpdated | None:
+    """A list of the whole shop; one that cannot be read counts as none, for its owner writes the dead letter."""
+    try:
+        listed = None if data is None else decode(RECOMMENDATION_UPDATED.name, data)
+    except ContractError:
+        return None
+    return listed if isinstance(listed, RecommendationUpdated) else None

@@ -1,0 +1,61 @@
+"""The for-you list: from a shopper's history, by every scorer that there is, as one blend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from recsys.catalogue import Catalogue, CatalogueChange
+from recsys.histories import History, HistoryEvent
+from recsys.scoring.blend import Blend
+from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
+from recsys.scoring.query import Query, QueryRules, make_query
+from recsys.scoring.scorers import ListScorer, NeighbourScorer, Scorer
+from recsys.scoring.slots import ProductSlots
+from schemas.events import Kind, ListedProduct, ProductCreated, Reason, RecommendationUpdated
+
+
+class ForYou:
+    """Everything that a for-you list follows from but the history itself. Recommending changes nothing."""
+
+    def __init__(self, query_rules: QueryRules, row_scoring: RowScoring, weights: Mapping[str, float]) -> None:
+        self._query_rules = query_rules
+        self._catalogue = Catalogue()
+        self._slots = ProductSlots(self._catalogue)
+        self.tables = NeighbourTables(self._slots, row_scoring)
+        self._lists = {
+            Kind.TRENDING: ListScorer("trending", Reason.TRENDING),
+            Kind.POPULAR: ListScorer("popular", Reason.POPULAR),
+        }
+        scorers: list[Scorer] = [
+            NeighbourScorer("viewed_next", Reason.BECAUSE_VIEWED, self._slots, self.tables.viewed),
+            NeighbourScorer("bought_together", Reason.BOUGHT_TOGETHER, self._slots, self.tables.bought),
+            NeighbourScorer("similar", Reason.LOOKS_LIKE, self._slots, self.tables.similar),
+            *self._lists.values(),
+        ]
+        self._blend = Blend(self._slots, scorers, weights)
+
+    def put_product(self, product_id: str, product: ProductCreated | None) -> CatalogueChange | None:
+        """Take a product as the catalogue has it now; returns what changed."""
+        change = self._catalogue.put(product_id, product)
+        if change is not None:
+            self._slots.refresh(product_id)
+        return change
+
+    def is_recommendable(self, product_id: str) -> bool:
+        """True for a product that may be in a list."""
+        return self._catalogue.is_recommendable(product_id)
+
+    def put_list(self, kind: str, listed: RecommendationUpdated | None) -> None:
+        """Take the shop's trending or popular list as it is now."""
+        self._lists[kind].put(None if listed is None else ranked(self._slots, listed))
+
+    def recommend(self, history: History, n: int, *, excluded: Iterable[str] = ()) -> list[ListedProduct]:
+        """The list of a history: what was bought is left out, and what is ``excluded``."""
+        return self.recommend_events(history.latest(), n, excluded={*history.bought(), *excluded})
+
+    def recommend_events(
+        self, latest: Iterable[HistoryEvent], n: int, *, excluded: Iterable[str] = ()
+    ) -> list[ListedProduct]:
+        """The list that follows from some events, latest first, whosever they are."""
+        query: Query = make_query(latest, self._query_rules, excluded=excluded, n=n)
+        return self._blend.recommend(query)
