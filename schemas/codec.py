@@ -28,6 +28,9 @@ from schemas.topics import TOPICS, Topic
 MARKER = b"\xc3\x01"
 HEADER_BYTES = len(MARKER) + 8
 
+_UNREADABLE = (EOFError, IndexError, SchemaResolutionError, ValueError, TypeError, OverflowError, MemoryError)
+"""What the library raises for bytes that are not what their schema says."""
+
 _TOPIC_OF = {event_type: TOPICS[name] for name, event_type in EVENT_TYPES.items()}
 
 
@@ -88,9 +91,18 @@ class _TopicCodec:
         reader = None if writer is schemas.reader else schemas.reader
         try:
             record: dict[str, Any] = schemaless_reader(body, writer, reader)  # type: ignore[assignment]
-        except EOFError as error:
-            raise TruncatedMessageError(f"message on {schemas.topic_name} ends before its schema") from error
-        except (SchemaResolutionError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
+        except (
+            EOFError,
+            IndexError,
+            SchemaResolutionError,
+            ValueError,
+            TypeError,
+            OverflowError,
+            MemoryError,
+        ) as error:
+            # At the end an IndexError is a number that is not there; before it, a union's branch.
+            if isinstance(error, EOFError) or (isinstance(error, IndexError) and body.tell() == len(data)):
+                raise TruncatedMessageError(f"message on {schemas.topic_name} ends before its schema") from error
             raise ContractError(f"message on {schemas.topic_name} cannot be read: {error}") from error
         if body.tell() != len(data):
             raise TruncatedMessageError(

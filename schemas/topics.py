@@ -11,7 +11,7 @@ DEFAULT_MAX_MESSAGE_BYTES = 1_000_000
 """Largest message that a topic takes unless it says otherwise, bytes (Kafka's own default is 1 MiB)."""
 
 TABLE_SEGMENT_BYTES = 64 * 1024 * 1024
-"""Size at which a compacted topic begins a new segment; only closed ones are compacted, so that restores stay short."""
+"""Size at which a compacted topic begins a new segment; only closed ones are compacted, so restores stay short."""
 
 MAX_COMPACTION_LAG_MS = DAY_MS
 """How long a replaced value, or one of a user to be forgotten, stays readable at most."""

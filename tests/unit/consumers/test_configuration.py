@@ -69,6 +69,12 @@ def test_secrets_never_show(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
         load(environ, tmp_path)
     assert secret not in str(refused.value)
-    configuration = load({"KAFKA_SASL_PLAIN_PASSWORD": secret}, tmp_path)
+    environ = {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_PLAIN_USERNAME": "shop",
+        "KAFKA_SASL_PLAIN_PASSWORD": secret,
+    }
+    configuration = load(environ, tmp_path)
     assert secret not in repr(configuration)
     assert secret not in configuration.model_dump_json()
