@@ -1,0 +1,214 @@
+"""Exact neighbours: blocked matrix products in float32 to find what matters, exact scores to decide it.
+
+A float32 matrix product rounds differently with the shape of the batch. Here it only rules out: every pair that
+rounding could have moved across a threshold is scored again without rounding, and that alone orders the lists.
+So lists are the same, bit for bit, however changes were batched, and equal a computation from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.neighbours.index import Changes, Neighbour, Vector
+from recsys.neighbours.lists import Found, Mask, NeighbourLists
+from recsys.neighbours.ragged import Ints, Scores, best_first, positions_in_group
+from recsys.neighbours.scan import Float32s, Scan, scan
+from recsys.neighbours.vectors import VectorRows, squared_lengths
+
+_LOWEST = np.finfo(np.float32).min
+
+
+@dataclass(frozen=True, slots=True)
+class ExactSettings:
+    """``list_length`` products are shown; ``margin`` more are kept, so that one that leaves needs no new search.
+
+    ``storage`` float16 takes half the memory and float32 a conversion less with each pass over the vectors.
+    A pass multiplies ``batch_queries`` queries with ``block_rows`` rows at once.
+    """
+
+    list_length: int = 20
+    margin: int = 8
+    storage: Literal["float16", "float32"] = "float32"
+    batch_queries: int = 256
+    block_rows: int = 4096
+
+
+class ExactIndex:
+    """A ``NeighbourIndex`` that compares with every product.
+
+    Memory: for each product ``dimensions`` x 2 or 4 bytes and about 12 bytes an entry of its list and of the list
+    as last taken; a pass adds what ``scan`` says. Arrays double, so up to twice that.
+    """
+
+    def __init__(self, dimensions: int, settings: ExactSettings | None = None) -> None:
+        self._settings = settings or ExactSettings()
+        dtype = np.float32 if self._settings.storage == "float32" else np.float16
+        self._vectors = VectorRows(dimensions, dtype)
+        capacity = self._vectors.capacity
+        self._lists = NeighbourLists(self._settings.list_length, self._settings.margin, capacity)
+        self._taken = NeighbourLists(self._settings.list_length, 0, capacity)
+        self._listable: Mask = np.zeros(capacity, np.bool_)
+        self._touched: list[Ints] = []
+        self._gone: list[int] = []
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return self._vectors.dimensions
+
+    def __len__(self) -> int:
+        return len(self._vectors.row_of)
+
+    def __contains__(self, product_id: str) -> bool:
+        return product_id in self._vectors.row_of
+
+    def apply(self, changes: Changes) -> None:
+        """Take a batch of changes, and bring every list up to date; see ``NeighbourIndex``."""
+        row_of = self._vectors.row_of
+        removed = [product_id for product_id in changes.removed if product_id in row_of]
+        written = {p: vector for p, vector in changes.vectors.items() if not self._vectors.same(p, vector)}
+        listable_before = self._listable.copy()
+        moved = np.array([row_of[p] for p in written if p in row_of], np.int64)
+        gone = self._remove(removed)
+        new = self._allocate([p for p in written if p not in row_of])
+        if written:
+            self._vectors.write(written)
+        self._set_listable(changes)
+        before = np.zeros(self._vectors.capacity, np.bool_)
+        before[: len(listable_before)] = listable_before
+        searching = np.concatenate([moved, new])
+        changed = np.zeros_like(before)
+        changed[np.concatenate([searching, gone])] = True
+        refilled = self._leave(before & (changed | ~self._listable), searching)
+        entering = np.flatnonzero(self._listable & (changed | ~before))
+        self._search(entering, np.concatenate([searching, refilled]))
+
+    def take_changed(self) -> list[str]:
+        """Products whose list differs from what it was the last time; see ``NeighbourIndex``."""
+        touched = np.unique(np.concatenate([np.empty(0, np.int64), *self._touched]))
+        shown = self._settings.list_length
+        products, scores = self._lists.products[touched, :shown], self._lists.scores[touched, :shown]
+        differ = (products != self._taken.products[touched]) | (scores != self._taken.scores[touched])
+        self._taken.products[touched], self._taken.scores[touched] = products, scores
+        self._touched.clear()
+        self._vectors.free(self._gone)
+        self._gone.clear()
+        ids = self._vectors.ids
+        return [an_id for row in touched[differ.any(axis=1)].tolist() if (an_id := ids[row]) is not None]
+
+    def neighbours(self, product_id: str) -> list[Neighbour]:
+        """The product's list; see ``NeighbourIndex``."""
+        row = self._vectors.row_of.get(product_id)
+        if row is None:
+            return []
+        count = min(int(self._lists.lengths[row]), self._settings.list_length)
+        return self._named(self._lists.products[row, :count], self._lists.scores[row, :count])
+
+    def search(self, vectors: Sequence[Vector], count: int) -> list[list[Neighbour]]:
+        """The nearest listable products of vectors; see ``NeighbourIndex``."""
+        found: list[list[Neighbour]] = []
+        for at in range(0, len(vectors), self._settings.batch_queries):
+            found += self._search_vectors(np.stack(vectors[at : at + self._settings.batch_queries]), count)
+        return found
+
+    def _remove(self, ids: Sequence[str]) -> Ints:
+        rows = np.array(self._vectors.remove(ids), np.int64)
+        self._gone.extend(rows.tolist())
+        self._lists.clear(rows)
+        self._listable[rows] = False
+        return rows
+
+    def _allocate(self, ids: Sequence[str]) -> Ints:
+        relabelling = self._vectors.allocate(ids)
+        if relabelling is not None:
+            self._lists.relabel(relabelling)
+        capacity = self._vectors.capacity
+        self._lists.grow(capacity)
+        self._taken.grow(capacity)
+        self._listable = np.append(self._listable, np.zeros(capacity - len(self._listable), np.bool_))
+        rows = np.array([self._vectors.row_of[product_id] for product_id in ids], np.int64)
+        self._listable[rows] = True
+        self._taken.clear(rows)
+        return rows
+
+    def _set_listable(self, changes: Changes) -> None:
+        row_of = self._vectors.row_of
+        known = {row_of[p]: listable for p, listable in changes.listable.items() if p in row_of}
+        self._listable[list(known)] = list(known.values())
+
+    def _leave(self, leaving: Mask, searching: Ints) -> Ints:
+        """Take products out of the lists; returns the rows, other than ``searching``, to be searched again."""
+        self._lists.clear(searching)
+        if not leaving.any():
+            return np.empty(0, np.int64)
+        touched = self._lists.drop(leaving)
+        self._touched.append(touched)
+        return self._lists.too_short(touched)
+
+    def _search(self, entering: Ints, searching: Ints) -> None:
+        """Fill the lists of ``searching``, and let ``entering`` into the others."""
+        self._touched.append(searching)
+        self._lists.clear(searching)
+        floors = np.maximum(self._lists.cut_scores - self._vectors.slack(), _LOWEST).astype(np.float32)
+        only_entering = np.setdiff1d(entering, searching)
+        both = np.intersect1d(entering, searching)
+        queries = np.concatenate([only_entering, both, np.setdiff1d(searching, entering)])
+        enter_until, search_from = len(entering), len(only_entering)
+        for at in range(0, len(queries), self._settings.batch_queries):
+            rows = queries[at : at + self._settings.batch_queries]
+            self._search_batch(rows, max(0, enter_until - at), max(0, search_from - at), floors)
+
+    def _search_batch(self, rows: Ints, entering: int, searching: int, floors: Float32s) -> None:
+        entering, searching = min(entering, len(rows)), min(searching, len(rows))
+        task = Scan(
+            self._vectors.gather(rows),
+            rows,
+            entering,
+            searching,
+            self._lists.length_limit,
+            floors,
+            self._listable,
+            self._vectors.slack(),
+        )
+        pairs = scan(self._vectors, task, self._settings.block_rows)
+        self._fill(rows[searching:], rows[pairs.near_queries], pairs.near_rows)
+        self._enter(pairs.enter_rows, rows[pairs.enter_queries])
+
+    def _fill(self, rows: Ints, lists: Ints, products: Ints) -> None:
+        """Set the lists of ``rows`` from pairs grouped by list."""
+        found = Found(lists, products, self._vectors.cosines(lists, products))
+        candidates = np.count_nonzero(self._listable) - self._listable[rows]
+        self._lists.replace(rows, found, candidates, self._vectors.labels)
+
+    def _enter(self, lists: Ints, products: Ints) -> None:
+        order = np.argsort(lists, kind="stable")
+        lists, products = lists[order], products[order]
+        found = Found(lists, products, self._vectors.cosines(lists, products))
+        self._touched.append(self._lists.merge(found, self._vectors.labels))
+
+    def _search_vectors(self, vectors: Vector, count: int) -> list[list[Neighbour]]:
+        slack = self._vectors.slack(float(np.abs(squared_lengths(vectors) - 1).max()))
+        nobody = np.full(len(vectors), -1)
+        floors = np.empty(self._vectors.capacity, np.float32)
+        task = Scan(vectors.astype(np.float32), nobody, 0, 0, count, floors, self._listable, slack)
+        pairs = scan(self._vectors, task, self._settings.block_rows)
+        queries, rows = pairs.near_queries, pairs.near_rows
+        nth = positions_in_group(queries)
+        shape = (len(vectors), int(nth.max(initial=-1)) + 1)
+        products, scores = np.zeros(shape, np.int64), np.full(shape, -np.inf)
+        products[queries, nth] = rows
+        scores[queries, nth] = self._vectors.cosines_with(vectors, queries, rows)
+        order = best_first(scores, self._vectors.labels[products])[:, :count]
+        products = np.take_along_axis(products, order, axis=1)
+        scores = np.take_along_axis(scores, order, axis=1)
+        return [self._named(*row) for row in zip(products, scores, strict=True)]
+
+    def _named(self, products: NDArray[np.integer], scores: Scores) -> list[Neighbour]:
+        ids = self._vectors.ids
+        pairs = zip(products.tolist(), scores.tolist(), strict=True)
+        return [Neighbour(ids[row] or "", score) for row, score in pairs if score > -np.inf]

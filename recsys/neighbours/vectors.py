@@ -1,0 +1,163 @@
+"""Rows of vectors by product id, in arrays that double; and their exact cosines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.neighbours.id_order import IdOrder, Relabelling
+from recsys.neighbours.index import Vector
+from recsys.neighbours.ragged import Ints, Scores
+
+Matrix = NDArray[np.float32]
+
+_FIRST_CAPACITY = 64
+_PAIRS_AT_ONCE = 256
+"""Pairs multiplied at once: the products stay in the processor's cache."""
+_UNIT_ROUNDOFF = 2.0**-24
+
+
+class Block(NamedTuple):
+    """Rows ``start`` to ``stop`` as float32."""
+
+    start: int
+    stop: int
+    matrix: Matrix
+
+
+class VectorRows:
+    """Vectors of products in fixed rows; a row whose product is removed is used again, the others stay.
+
+    float16 numbers in an array of ``dtype`` float16 (half the memory) or float32 (no conversion at each use).
+    """
+
+    def __init__(self, dimensions: int, dtype: type[np.float16] | type[np.float32]) -> None:
+        self.dimensions = dimensions
+        self.matrix: NDArray[np.floating] = np.zeros((_FIRST_CAPACITY, dimensions), dtype)
+        self.ids: list[str | None] = [None] * _FIRST_CAPACITY
+        self.labels: Ints = np.zeros(_FIRST_CAPACITY, np.int64)
+        self.row_of: dict[str, int] = {}
+        self.high_water = 0
+        """Rows from here on were never used."""
+        self._squared_lengths: Scores = np.ones(_FIRST_CAPACITY, np.float64)
+        self._free: list[int] = []
+        self._order = IdOrder()
+        self._length_error = 0.0
+
+    @property
+    def capacity(self) -> int:
+        """Rows that there is room for."""
+        return len(self.ids)
+
+    def slack(self, length_error: float = 0.0) -> float:
+        """How far a float32 product of two rows, or of a row and a query, may be from their cosine.
+
+        Rounding: d terms summed in any order err by at most d·u/(1 - d·u) of the sum of their absolute values
+        (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice that for good measure. And
+        vectors are of unit length only as far as float16 goes; ``length_error`` is the queries' own
+        | |x|² - 1 |.
+        """
+        off = max(self._length_error, length_error)
+        return 2.0 * self.dimensions * _UNIT_ROUNDOFF * (1.0 + off) + 1.1 * off
+
+    def allocate(self, ids: Sequence[str]) -> Relabelling | None:
+        """Give rows to products that have none; returns how older labels changed, None if they did not."""
+        while self.capacity < self.high_water + len(ids) - len(self._free):
+            self._double()
+        for product_id in ids:
+            row = self._free.pop() if self._free else self.high_water
+            self.high_water = max(self.high_water, row + 1)
+            self.row_of[product_id] = row
+            self.ids[row] = product_id
+        relabelling = self._order.add(ids)
+        if relabelling is not None:
+            self.labels = relabelling(self.labels)
+        self.labels[[self.row_of[product_id] for product_id in ids]] = self._order.labels(ids)
+        return relabelling
+
+    def write(self, vectors: Mapping[str, Vector]) -> None:
+        """Set the vectors of products that have rows."""
+        rows = [self.row_of[product_id] for product_id in vectors]
+        values = np.stack(list(vectors.values()))
+        self.matrix[rows] = values
+        squared = squared_lengths(values)
+        self._squared_lengths[rows] = squared
+        self._length_error = max(self._length_error, float(np.abs(squared - 1).max()))
+
+    def same(self, product_id: str, vector: Vector) -> bool:
+        """True where the product has this very vector."""
+        row = self.row_of.get(product_id)
+        return row is not None and bool(np.array_equal(self.matrix[row], vector))
+
+    def remove(self, ids: Sequence[str]) -> list[int]:
+        """Forget products; their rows may be used again once they are given to ``free``."""
+        self._order.remove(ids)
+        rows = [self.row_of.pop(product_id) for product_id in ids]
+        for row in rows:
+            self.ids[row] = None
+        return rows
+
+    def free(self, rows: Sequence[int]) -> None:
+        """Let rows be used again."""
+        self._free.extend(rows)
+
+    def gather(self, rows: Ints) -> Matrix:
+        """Rows as float32 (n, d)."""
+        return self.matrix[rows].astype(np.float32, copy=False)
+
+    def blocks(self, rows_each: int) -> Iterator[Block]:
+        """All rows ever used, in blocks; those of no product hold whatever was there."""
+        for start in range(0, self.high_water, rows_each):
+            stop = min(start + rows_each, self.high_water)
+            yield Block(start, stop, self.matrix[start:stop].astype(np.float32, copy=False))
+
+    def cosines(self, left: Ints, right: Ints) -> Scores:
+        """The cosine of each pair of rows, the same number whatever it is computed together with."""
+        dots = np.empty(len(left), np.float64)
+        for at in range(0, len(left), _PAIRS_AT_ONCE):
+            pairs = slice(at, at + _PAIRS_AT_ONCE)
+            dots[pairs] = exact_dots(self.gather(left[pairs]), self.gather(right[pairs]))
+        return to_cosines(dots, self._squared_lengths[left], self._squared_lengths[right])
+
+    def cosines_with(self, queries: Vector, left: Ints, right: Ints) -> Scores:
+        """The same for pairs of a row of ``queries``, float16 (q, d), and a row of a product."""
+        matrix, squared = queries.astype(np.float32), squared_lengths(queries)
+        dots = np.empty(len(left), np.float64)
+        for at in range(0, len(left), _PAIRS_AT_ONCE):
+            pairs = slice(at, at + _PAIRS_AT_ONCE)
+            dots[pairs] = exact_dots(matrix[left[pairs]], self.gather(right[pairs]))
+        return to_cosines(dots, squared[left], self._squared_lengths[right])
+
+    def _double(self) -> None:
+        capacity = 2 * self.capacity
+        grown = np.zeros((capacity, self.dimensions), self.matrix.dtype)
+        grown[: self.high_water] = self.matrix[: self.high_water]
+        self.matrix = grown
+        self.labels = np.r_[self.labels, np.zeros(capacity - self.capacity, np.int64)]
+        self._squared_lengths = np.r_[self._squared_lengths, np.ones(capacity - self.capacity)]
+        self.ids += [None] * (capacity - self.capacity)
+
+
+def exact_dots(left: Matrix, right: Matrix) -> Scores:
+    """Dot products of rows of float16 numbers, without any rounding, so in any order of summation.
+
+    float16 numbers are multiples of 2^-24 with 11 significant bits. A product of two has 22 bits, which float32
+    holds; it is a multiple of 2^-48, and for vectors of unit length no partial sum exceeds 1 by much
+    (Cauchy-Schwarz), so all fit the 53 bits of float64.
+    """
+    dots: Scores = np.multiply(left, right).sum(axis=1, dtype=np.float64)
+    return dots
+
+
+def squared_lengths(vectors: Vector) -> Scores:
+    """Squared lengths of rows, float64, without rounding either."""
+    squares: Scores = np.square(vectors, dtype=np.float64).sum(axis=1)
+    return squares
+
+
+def to_cosines(dots: Scores, left_squared: Scores, right_squared: Scores) -> Scores:
+    """Divide by the lengths; equal vectors give 1 exactly, for the root of a square is exact."""
+    return np.minimum(dots / np.sqrt(left_squared * right_squared), 1.0)
