@@ -27,6 +27,7 @@ from consumers.image_features.settings import ImageSettings
 from consumers.interactions.settings import InteractionSettings
 from consumers.item_neighbours.settings import ItemNeighbourSettings
 from consumers.runtime.settings import RuntimeSettings
+from consumers.similar_products.settings import SimilarProductsSettings
 from consumers.trending.settings import TrendingSettings
 from schemas.errors import ConfigurationError
 from schemas.kafka_settings import KafkaSettings
@@ -50,6 +51,9 @@ class Configuration(BaseModel):
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="how to reach the cluster")
     runtime: RuntimeSettings = Field(default=RuntimeSettings(), description="what every stage's process has")
     images: ImageSettings = Field(default=ImageSettings(), description="fetching, cleaning and embedding pictures")
+    similar_products: SimilarProductsSettings = Field(
+        default=SimilarProductsSettings(), description="nearest neighbours by picture"
+    )
     interactions: InteractionSettings = Field(
         default=InteractionSettings(), description="histories, what is visited together, and for-you lists"
     )

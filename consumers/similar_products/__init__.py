@@ -1,0 +1,1 @@
+"""Similar products: each product's nearest neighbours by what its picture shows."""

@@ -1,0 +1,30 @@
+"""The settings of the similar-products stage: frozen, validated, unknown names refused."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.neighbours import ExactSettings
+
+
+class SimilarProductsSettings(BaseModel):
+    """How many neighbours a product has, and how they are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    list_length: int = Field(default=20, ge=1, le=200, description="longest list")
+    margin: int = Field(
+        default=8, ge=0, le=200, description="neighbours kept beyond the list, for when products leave it"
+    )
+    storage: Literal["float16", "float32"] = Field(
+        default="float32", description="vectors in memory: float16 takes half of it, float32 half the time"
+    )
+    batch_products: int = Field(
+        default=512, ge=1, le=10_000, description="features taken at once; each leads to about 20 lists"
+    )
+
+    def index(self) -> ExactSettings:
+        """The same for the core."""
+        return ExactSettings(self.list_length, self.margin, self.storage)

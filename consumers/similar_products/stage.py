@@ -1,0 +1,201 @@
+"""The stage: image-features in, a list of similar products for each out.
+
+The features are the state, so the input is its own changelog. The lists depend on the latest features and the
+catalogue alone; the stage's own lists on recommendation-updated say which revision readers have. After a restart
+or an aborted transaction, lists are computed anew and only those that differ are published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from consumers.runtime.outbox import Outbox
+from consumers.runtime.stage import AnyMessage, Stage, StageSpec
+from consumers.similar_products.settings import SimilarProductsSettings
+from consumers.similar_products.vectors import InvalidVectorError, read_feature
+from recsys.catalogue import Catalogue
+from recsys.neighbours import ExactIndex, Neighbour
+from recsys.neighbours.by_encoder import Feature, NeighboursByEncoder
+from schemas.events import ImageFeature, Kind, ListedProduct, Reason, RecommendationUpdated
+from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
+
+_OWN_LISTS = f"{Kind.SIMILAR}:"
+
+
+class _Cause(NamedTuple):
+    """What a list that changes is put down to; the newest is the greatest."""
+
+    caused_at_ms: int
+    caused_by: str
+    event_time_ms: int
+
+
+class _Published(NamedTuple):
+    """A list as readers have it."""
+
+    revision: int
+    content: int
+    """Hash of products and scores."""
+
+
+class SimilarProductsStage(Stage):
+    """Keeps every product's nearest neighbours, and publishes each list that changes.
+
+    Products in the catalogue have a list, and those of them in stock stand in lists. A list without products is
+    withdrawn. A product is compared with those whose latest feature has the same encoder id. One whose latest
+    feature cannot be read has none.
+    """
+
+    spec = StageSpec(
+        "similar-products",
+        inputs=(IMAGE_FEATURES,),
+        tables=(PRODUCT_CREATED,),
+        changelogs=(RECOMMENDATION_UPDATED,),
+        source_changelog=True,
+        sole_owner=True,
+    )
+
+    def __init__(self, settings: SimilarProductsSettings | None = None) -> None:
+        self._settings = settings or SimilarProductsSettings()
+        self._catalogue = Catalogue()
+        self._neighbours = self._empty()
+        self._published: dict[str, _Published] = {}
+        self._newest = _Cause(0, "", 0)
+        self._unconfirmed: set[str] = set()
+        self._owner = False
+
+    def wants(self, topic: str, key: str) -> bool:
+        """Of recommendation-updated, only the stage's own lists."""
+        return topic != RECOMMENDATION_UPDATED.name or key.startswith(_OWN_LISTS)
+
+    def capacity(self) -> int:
+        """As many features as are compared in a few passes over the catalogue."""
+        return self._settings.batch_products
+
+    def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
+        """Take new features; every list that this changes is published."""
+        left = self._apply(self._read(messages, out), self._listable(message.key for message in messages))
+        self._publish(left, {message.key: self._cause_of(message) for message in messages}, out)
+
+    def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
+        """Take the catalogue as it is now; lists change where a product comes, goes, or is out of stock."""
+        causes: dict[str, _Cause] = {}
+        for message in messages:
+            if self._catalogue.put(message.key, message.value) is not None:
+                causes[message.key] = self._cause_of(message)
+        if self._owner and causes:
+            self._apply({}, self._listable(causes))
+            self._publish(causes, causes, out)
+
+    def restore(self, messages: Sequence[AnyMessage]) -> None:
+        """Take features back, and which lists are published."""
+        features: list[AnyMessage] = []
+        for message in messages:
+            if message.topic == IMAGE_FEATURES.name:
+                features.append(message)
+                self._cause_of(message)
+            elif message.value is None:
+                self._published.pop(message.key.removeprefix(_OWN_LISTS), None)
+            else:
+                self._published[message.value.subject] = _published(message.value)
+        self._unconfirmed.difference_update(message.key for message in features)
+        self._apply(self._read(features, None), self._listable(message.key for message in features))
+
+    def restored(self, partitions: Sequence[int], out: Outbox) -> None:
+        """Begin to publish, with the lists that are not as they should be."""
+        if not partitions:
+            return
+        self._owner = True
+        self._apply(dict.fromkeys(self._unconfirmed | set(self._neighbours.misfits())), {})
+        self._apply({}, self._listable(self._neighbours))
+        self._unconfirmed.clear()
+        self._publish({*self._neighbours, *self._published}, {}, out)
+
+    def revoke(self, partitions: Sequence[int]) -> None:
+        """Stop publishing. Lists stay, to save their computation: a restore confirms or corrects them."""
+        self._owner = False
+        self._published.clear()
+        self._unconfirmed = set(self._neighbours)
+
+    def _empty(self) -> NeighboursByEncoder:
+        return NeighboursByEncoder(partial(ExactIndex, settings=self._settings.index()))
+
+    def _read(self, messages: Sequence[AnyMessage], out: Outbox | None) -> dict[str, Feature | None]:
+        """The latest feature of each product, None for one that is no more or that cannot be read.
+
+        With an ``out``, unreadable ones are refused, and those of another length than their encoder's others.
+        """
+        usual: dict[str, int] = {}
+        features: dict[str, Feature | None] = {}
+        for message in messages:
+            value: ImageFeature | None = message.value
+            features[message.key] = None
+            if value is None:
+                continue
+            dimensions = usual.get(value.encoder_id) or self._neighbours.dimensions(value.encoder_id)
+            try:
+                feature = read_feature(value, None if out is None else dimensions)
+            except InvalidVectorError as error:
+                if out is not None:
+                    out.refuse(message, error)
+            else:
+                features[message.key] = feature
+                usual[value.encoder_id] = len(feature.vector)
+        return features
+
+    def _listable(self, product_ids: Iterable[str]) -> dict[str, bool]:
+        return {product_id: self._catalogue.is_recommendable(product_id) for product_id in product_ids}
+
+    def _apply(self, features: Mapping[str, Feature | None], listable: Mapping[str, bool]) -> set[str]:
+        try:
+            return self._neighbours.apply(features, listable)
+        except Exception:
+            self._neighbours = self._empty()  # it may be half changed; what restores it begins with nothing
+            raise
+
+    def _cause_of(self, message: AnyMessage) -> _Cause:
+        value = message.value
+        if isinstance(value, ImageFeature):
+            cause = _Cause(value.caused_at_ms, value.caused_by, value.event_time_ms)
+        else:
+            event_time_ms = message.timestamp_ms if value is None else value.event_time_ms
+            cause = _Cause(message.timestamp_ms, message.cause, event_time_ms)
+        self._newest = max(self._newest, cause)
+        return cause
+
+    def _publish(self, also: Collection[str], causes: Mapping[str, _Cause], out: Outbox) -> None:
+        """Publish what changed; ``also`` names products whose list may be due for another reason."""
+        newest = max(causes.values(), default=self._newest)
+        for product_id in sorted({*self._neighbours.take_changed(), *also}):
+            items = self._neighbours.neighbours(product_id) if product_id in self._catalogue else []
+            earlier = self._published.get(product_id)
+            if items:
+                involved = [causes[i] for i in (product_id, *(item.product_id for item in items)) if i in causes]
+                update = _update(product_id, earlier, items, max(involved, default=newest))
+                published = _published(update)
+                if earlier is None or published.content != earlier.content:
+                    out.publish(update)
+                    self._published[product_id] = published
+            elif earlier is not None:
+                out.retract(RECOMMENDATION_UPDATED, _OWN_LISTS + product_id)
+                del self._published[product_id]
+
+
+def _update(
+    product_id: str, earlier: _Published | None, items: Sequence[Neighbour], cause: _Cause
+) -> RecommendationUpdated:
+    return RecommendationUpdated(
+        kind=Kind.SIMILAR,
+        subject=product_id,
+        revision=1 if earlier is None else earlier.revision + 1,
+        items=tuple(ListedProduct(item.product_id, item.score, Reason.LOOKS_LIKE) for item in items),
+        event_time_ms=cause.event_time_ms,
+        caused_by=cause.caused_by,
+        caused_at_ms=cause.caused_at_ms,
+    )
+
+
+def _published(update: RecommendationUpdated) -> _Published:
+    return _Published(update.revision, hash(tuple((item.product_id, item.score) for item in update.items)))
