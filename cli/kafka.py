@@ -58,7 +58,11 @@ def status(data_dir: DataDir = None, as_json: Json = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(found.as_dict()) + "\n")
     elif found.running:
-        _say(f"Kafka runs at {found.bootstrap_servers} (pid {found.pid}; {found.kafka}; data in {found.data_dir})")
+        topics = "does not answer yet" if found.topics is None else f"{len(found.topics)} topics"
+        _say(
+            f"Kafka runs at {found.bootstrap_servers} (pid {found.pid}; {topics}; {found.kafka}; "
+            f"data in {found.data_dir})"
+        )
     else:
         _say(f"no embedded Kafka runs on {found.data_dir}; start it with `recsys kafka up`")
     if not found.running:
@@ -80,16 +84,18 @@ def fetching() -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = None
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task("fetching Apache Kafka, once", total=None)
 
-        def on_fetched(done: int, total: int) -> None:
-            nonlocal task
-            if task is None:
-                task = progress.add_task("fetching Apache Kafka, once", total=total)
-            progress.update(task, completed=done)
+    def on_fetched(done: int, total: int) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
 
+    try:
         yield on_fetched
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def _broker(port: int | None, data_dir: Path | None) -> EmbeddedKafka:

@@ -6,16 +6,20 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from schemas.errors import RecsysError
 from schemas.kafka_settings import KafkaSettings
 
+if TYPE_CHECKING:
+    from deploy.embedded_kafka import EmbeddedKafka
+
 REQUIRED = os.environ.get("RECSYS_REQUIRE_KAFKA") == "1"
 """Set by the gate: then a Kafka that cannot be had fails the tests instead of skipping them."""
 
-_FIXTURES = {"kafka", "kafka_cluster"}
+_FIXTURES = {"kafka", "kafka_cluster", "embedded_kafka"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,24 +37,42 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
     """A cluster for the whole run; its topics are the tests' own by their prefixes."""
-    from deploy.embedded_kafka import EmbeddedKafka, EmbeddedKafkaSettings
+    from consumers.configuration import load
 
-    named = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    if named:
-        yield KafkaSettings(bootstrap_servers=named)
+    named = load(folder=tmp_path_factory.getbasetemp()).kafka
+    if not named.embedded:
+        yield named
         return
-    folder: Path = tmp_path_factory.mktemp("kafka")
-    broker = EmbeddedKafka(EmbeddedKafkaSettings(port=0, data_dir=folder))
+    broker = _broker(tmp_path_factory.mktemp("kafka"))
     try:
-        settings = broker.up()
+        yield broker.up()
+    finally:
+        broker.down()
+
+
+@pytest.fixture
+def embedded_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker of the test's own, not started yet, on a free port and an empty folder."""
+    broker = _broker(tmp_path / "kafka")
+    try:
+        yield broker
+    finally:
+        broker.down()
+
+
+def _broker(folder: Path) -> EmbeddedKafka:
+    """A broker that can be started: without Java or jars the test is skipped, unless the gate insists on it."""
+    from deploy.embedded_kafka import EmbeddedKafka, EmbeddedKafkaSettings
+    from deploy.embedded_kafka.distribution import find_distribution
+
+    settings = EmbeddedKafkaSettings(port=0, data_dir=folder)
+    try:
+        find_distribution(settings.cache_dir)
     except RecsysError as error:
         if REQUIRED:
             raise
         pytest.skip(f"no Kafka: {error}")
-    try:
-        yield settings
-    finally:
-        broker.down()
+    return EmbeddedKafka(settings)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +25,20 @@ from deploy.embedded_kafka.errors import DistributionUnavailableError, EmbeddedK
 from deploy.embedded_kafka.locking import locked
 
 KAFKA_VERSION = "4.1.0"
+MIN_KAFKA_VERSION = 4
 MIN_JAVA_VERSION = 17
 
 _DOWNLOADS = 8
 _ATTEMPTS = 3
 _LOCK_TIMEOUT_SECONDS = 300.0
+
+_REASONS = {
+    "ProxyError": "the proxy does not answer",
+    "SSLError": "the server's certificate is not trusted",
+    "Timeout": "no answer in time",
+    "ConnectionError": "no connection",
+}
+"""What the errors of jgo's HTTP client say to a person, by their names, for the client is jgo's own business."""
 
 OnFetched = Callable[[int, int], None]
 """Told of progress: jars fetched so far, jars in all."""
@@ -62,11 +71,23 @@ def find_distribution(cache_dir: Path, on_fetched: OnFetched | None = None) -> D
     home = os.environ.get("KAFKA_HOME")
     if home:
         libs = Path(home) / "libs"
-        if not any(libs.glob("kafka_*.jar")):
-            raise EmbeddedKafkaError(f"KAFKA_HOME is {home}, but there is no Kafka in {libs}; correct or unset it")
-        return Distribution(find_java(), f"{libs}{os.sep}*", f"KAFKA_HOME ({home})")
-    folder = _fetched_jars(cache_dir, on_fetched or (lambda done, total: None))
-    return Distribution(find_java(), f"{folder}{os.sep}*", f"Apache Kafka {KAFKA_VERSION} in {folder}")
+        return Distribution(find_java(), f"{libs}{os.sep}*", f"Apache Kafka {_version_in(libs)} in {libs}")
+    folder = cache_dir / f"kafka-{KAFKA_VERSION}"
+    jars = _jars()
+    _fetch_missing(jars, folder, on_fetched or (lambda done, total: None))
+    classpath = os.pathsep.join(str(folder / jar.filename) for jar in jars)
+    return Distribution(find_java(), classpath, f"Apache Kafka {KAFKA_VERSION} in {folder}")
+
+
+def _version_in(libs: Path) -> str:
+    """The version of the Kafka that a folder holds, by the name of its main jar."""
+    found = (re.fullmatch(r"kafka_[\d.]+-((\d+)\.[\d.]+)\.jar", path.name) for path in libs.glob("kafka_*.jar"))
+    for jar in filter(None, found):
+        if int(jar.group(2)) >= MIN_KAFKA_VERSION:
+            return jar.group(1)
+    raise EmbeddedKafkaError(
+        f"KAFKA_HOME is set, but {libs} holds no Apache Kafka {MIN_KAFKA_VERSION} or later; correct or unset it"
+    )
 
 
 def find_java() -> Path:
@@ -98,31 +119,24 @@ def _jars() -> list[_Jar]:
     return [_Jar(sha256, *coordinates.split(":")) for sha256, coordinates in split]
 
 
-def _fetched_jars(cache_dir: Path, on_fetched: OnFetched) -> Path:
-    """The folder of jars; it appears under its name only once all of it is there and checked."""
-    folder = cache_dir / f"kafka-{KAFKA_VERSION}"
-    if folder.is_dir():
-        return folder
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    with locked(cache_dir / f"kafka-{KAFKA_VERSION}.lock", _LOCK_TIMEOUT_SECONDS, "fetching Kafka"):
-        if folder.is_dir():
-            return folder
-        partial = folder.with_suffix(".partial")
-        partial.mkdir(exist_ok=True)
-        _fetch_all(partial, on_fetched)
-        partial.rename(folder)
-    return folder
+def _fetch_missing(jars: Sequence[_Jar], folder: Path, on_fetched: OnFetched) -> None:
+    """Put every jar that is not there, or not whole, into its place."""
+    if not _missing(jars, folder):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_suffix(".lock"), _LOCK_TIMEOUT_SECONDS, "fetching Kafka"):
+        missing = _missing(jars, folder)
+        done = len(jars) - len(missing)
+        with _downloads() as pool:
+            for future in as_completed([pool.submit(_fetch, jar, folder) for jar in missing]):
+                future.result()
+                done += 1
+                on_fetched(done, len(jars))
 
 
-def _fetch_all(folder: Path, on_fetched: OnFetched) -> None:
-    jars = _jars()
-    missing = [jar for jar in jars if not _is_whole(folder / jar.filename, jar)]
-    done = len(jars) - len(missing)
-    with _downloads() as pool:
-        for future in as_completed([pool.submit(_fetch, jar, folder) for jar in missing]):
-            future.result()
-            done += 1
-            on_fetched(done, len(jars))
+def _missing(jars: Sequence[_Jar], folder: Path) -> list[_Jar]:
+    """Every jar is checked at every start, 45 MB in 0.1 s: a damaged one would fail in ways that say nothing."""
+    return [jar for jar in jars if not _is_whole(folder / jar.filename, jar)]
 
 
 @contextmanager
@@ -139,7 +153,7 @@ def _fetch(jar: _Jar, folder: Path) -> None:
     """Download one jar into its place; what was interrupted before is begun anew."""
     target = folder / jar.filename
     repository = folder / f".{jar.artifact}"
-    problem: Exception | str = "its SHA-256 is not the expected one"
+    problem = "its SHA-256 is not the expected one"
     for _ in range(_ATTEMPTS):
         shutil.rmtree(repository, ignore_errors=True)
         try:
@@ -148,8 +162,8 @@ def _fetch(jar: _Jar, folder: Path) -> None:
             if _is_whole(downloaded, jar):
                 downloaded.replace(target)
                 return
-        except (OSError, RuntimeError) as error:
-            problem = error
+        except (OSError, RuntimeError, ValueError) as error:
+            problem = _reason(error)
         finally:
             shutil.rmtree(repository, ignore_errors=True)
     raise DistributionUnavailableError(
@@ -157,6 +171,16 @@ def _fetch(jar: _Jar, folder: Path) -> None:
         "network once. Without one, set KAFKA_BOOTSTRAP_SERVERS to a Kafka of your own, or "
         "KAFKA_HOME to an unpacked one"
     )
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a few words: the client's own message is a paragraph of nested errors."""
+    known = next((_REASONS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _REASONS), None)
+    if known is not None:
+        return known
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).partition("\n")[0][:200]
 
 
 def _is_whole(path: Path, jar: _Jar) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deploy.embedded_kafka.errors import EmbeddedKafkaError
 from schemas.topics import TOPICS
 
 _MESSAGE_OVERHEAD_BYTES = 100_000
@@ -11,7 +12,9 @@ _MESSAGE_OVERHEAD_BYTES = 100_000
 
 
 def server_properties(port: int, controller_port: int, log_dir: Path) -> str:
-    """The text of ``server.properties``."""
+    """The text of ``server.properties``, ASCII; raises ``EmbeddedKafkaError`` for a folder that it cannot name."""
+    if "," in str(log_dir):
+        raise EmbeddedKafkaError(f"Kafka reads {log_dir} as several folders; name one without a comma")
     max_bytes = max(topic.max_message_bytes for topic in TOPICS.values()) + _MESSAGE_OVERHEAD_BYTES
     settings = {
         "process.roles": "broker,controller",
@@ -39,4 +42,10 @@ def server_properties(port: int, controller_port: int, log_dir: Path) -> str:
         "log.cleaner.dedupe.buffer.size": 16_777_216,
         "log.index.size.max.bytes": 1_048_576,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
+    return "".join(f"{name}={_escaped(str(value))}\n" for name, value in settings.items())
+
+
+def _escaped(value: str) -> str:
+    """As java.util.Properties reads it: Latin-1, backslash escapes, and every other letter by its UTF-16 code."""
+    codes = memoryview(value.encode("utf-16-le", "surrogatepass")).cast("H")
+    return "".join(chr(code) if 32 <= code < 127 and code != 92 else f"\\u{code:04x}" for code in codes)
