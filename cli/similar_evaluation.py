@@ -1,0 +1,88 @@
+"""Category precision of similar products over a catalogue on disk: what ``recsys evaluate similar`` computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from consumers.image_features.catalogue_embedding import embed_catalogue
+from consumers.image_features.settings import FetchSettings, ImageSettings
+from producers.catalogue import Catalogue
+from producers.tables import AcceptedRow
+from recsys.evaluation.category_precision import category_precision
+from recsys.neighbours import Changes, ExactIndex, ExactSettings
+from schemas.errors import ConfigurationError
+from schemas.events import ProductCreated
+
+SPLIT_COLUMN = "split"
+
+OnProgress = Callable[[int, int], None]
+
+
+def evaluate_similar(
+    catalog: Path,
+    queries_split: str | None = None,
+    k: int = 10,
+    on_progress: OnProgress = lambda done, total: None,
+    settings: ImageSettings | None = None,
+) -> dict[str, Any]:
+    """Embed a catalogue and measure its lists; returns ``k``, ``queries``, ``precision`` and what was left out.
+
+    Every product with a category is a query, or those of one split are; all are searched. One whose picture
+    cannot be used (``unusable``) counts as 0, for shoppers see no list either. ``rejected`` rows of the table are
+    no products. ``on_progress`` is told (pictures dealt with, pictures in all). Errors: ``ConfigurationError``.
+    """
+    products, rejected, images_dir = _read(catalog)
+    queries = _queries(products, queries_split)
+    urls = {product_id: product.image_url for product_id, product in products.items() if product.image_url}
+    embedded = embed_catalogue(
+        urls, _below(images_dir, settings or ImageSettings()), lambda done: on_progress(done, len(urls))
+    )
+    lists = _lists(embedded.vectors, k)
+    category_of = {product_id: product.category for product_id, product in products.items()}
+    found = category_precision(queries, lists, category_of, k)
+    if not found.queries:
+        raise ConfigurationError(f"no product of {catalog} has a category; add a category column, or name it")
+    return {
+        **found._asdict(),
+        "products": len(products),
+        "unusable": len(products) - len(embedded.vectors),
+        "rejected": rejected,
+    }
+
+
+def _read(catalog: Path) -> tuple[dict[str, ProductCreated], int, Path]:
+    source = Catalogue(catalog, event_time_ms=0)
+    products: dict[str, ProductCreated] = {}
+    rejected = 0
+    for row in source.rows():
+        if isinstance(row, AcceptedRow):
+            products[row.event.product_id] = row.event
+        else:
+            rejected += 1
+    return products, rejected, source.images_dir
+
+
+def _queries(products: Mapping[str, ProductCreated], split: str | None) -> list[str]:
+    if split is None:
+        return list(products)
+    split_of = {product_id: product.attributes.get(SPLIT_COLUMN, "") for product_id, product in products.items()}
+    queries = [product_id for product_id, found in split_of.items() if found == split]
+    if not queries:
+        known = ", ".join(sorted(filter(None, set(split_of.values())))) or f"none (no {SPLIT_COLUMN} column)"
+        raise ConfigurationError(f"no product is in the split {split!r}; the splits are: {known}")
+    return queries
+
+
+def _below(images_dir: Path, settings: ImageSettings) -> ImageSettings:
+    fetch = FetchSettings(**{**settings.fetch.model_dump(), "images_dir": images_dir})
+    return settings.model_copy(update={"fetch": fetch})
+
+
+def _lists(vectors: Mapping[str, Any], k: int) -> dict[str, list[str]]:
+    if not vectors:
+        return {}
+    index = ExactIndex(len(next(iter(vectors.values()))), ExactSettings(list_length=k, margin=0))
+    index.apply(Changes(vectors))
+    return {product_id: [near.product_id for near in index.neighbours(product_id)] for product_id in vectors}

@@ -1,0 +1,61 @@
+"""Features of a whole catalogue at once, by the same fetching, cleaning and encoder as the stage's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumers.image_features.cleaning import clean
+from consumers.image_features.encoder import Encoder
+from consumers.image_features.errors import ImageError
+from consumers.image_features.fetching import ImageFetcher
+from consumers.image_features.pipeline import Failed, Fetched, ImagePipeline
+from consumers.image_features.settings import ImageSettings
+
+_WAIT_SECONDS = 0.05
+
+
+class EmbeddedCatalogue(NamedTuple):
+    """Unit vectors as they are published, float16 (d,), and what was wrong with the other pictures."""
+
+    vectors: dict[str, NDArray[np.float16]]
+    failures: dict[str, ImageError]
+
+
+def embed_catalogue(
+    image_urls: Mapping[str, str],
+    settings: ImageSettings,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> EmbeddedCatalogue:
+    """Embed the picture of each product; ``on_progress`` is told how many are dealt with, failures included."""
+    encoder = Encoder(settings.model_path)
+    fetcher = ImageFetcher(settings.fetch, settings.limits, settings.pipeline.fetchers)
+    pipeline = ImagePipeline(
+        fetcher.fetch, functools.partial(clean, limits=settings.limits), settings.pipeline, settings.retry
+    )
+    embedded = EmbeddedCatalogue({}, {})
+    waiting = iter(image_urls.items())
+    done = 0
+    try:
+        while done < len(image_urls):
+            for product_id, url in islice(waiting, pipeline.free):
+                pipeline.submit(product_id, url)
+            pipeline.wait(_WAIT_SECONDS)
+            outcomes = pipeline.ready(settings.embed_batch)
+            fetched = [outcome for outcome in outcomes if isinstance(outcome, Fetched)]
+            if fetched:
+                rows = encoder.embed(np.stack([picture.pixels for picture in fetched])).astype(np.float16)
+                embedded.vectors.update(zip((picture.ref for picture in fetched), rows, strict=True))
+            embedded.failures.update((one.ref, one.error) for one in outcomes if isinstance(one, Failed))
+            if outcomes:
+                done += len(outcomes)
+                on_progress(done)
+    finally:
+        pipeline.close()
+        fetcher.close()
+    return embedded

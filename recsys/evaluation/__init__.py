@@ -1,0 +1,1 @@
+"""Measures of recommendations, as pure functions."""
