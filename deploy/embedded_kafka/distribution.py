@@ -124,7 +124,7 @@ def _fetch_missing(jars: Sequence[_Jar], folder: Path, on_fetched: OnFetched) ->
     if not _missing(jars, folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder.with_suffix(".lock"), _LOCK_TIMEOUT_SECONDS, "fetching Kafka"):
+    with locked(folder.with_name(f"{folder.name}.lock"), _LOCK_TIMEOUT_SECONDS, "fetching Kafka"):
         missing = _missing(jars, folder)
         done = len(jars) - len(missing)
         with _downloads() as pool:
