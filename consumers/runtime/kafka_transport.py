@@ -70,6 +70,7 @@ class KafkaTransport:
         """Input records; none of partitions that were only just assigned."""
         version = self._changes.version
         with kafka_errors("reading input"):
+            self._insist_on_join()
             polled = self._consumer.poll(timeout_ms, max_records)
             if self._changes.version != version:
                 self._hold()
@@ -82,6 +83,7 @@ class KafkaTransport:
         with kafka_errors("staying in the group"):
             flowing = [p for p in self._consumer.assignment() if p not in self._held]
             self._consumer.pause(*flowing)
+            self._insist_on_join()
             self._consumer.poll(_KEEP_ALIVE_MS, 1)
             if self._changes.version != version:
                 self._hold()
@@ -153,6 +155,16 @@ class KafkaTransport:
             self._reader.close()
             if self._tables is not None:
                 self._tables.close()
+
+    def _insist_on_join(self) -> None:
+        """Keep wanting a join that outlasts one poll.
+
+        One that is due to new metadata (a topic's partitions were not known at first) is forgotten by kafka-python
+        3.0 otherwise: the group goes on with a member that never learns what it owns.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001  (nothing public says that a join is under way)
+        if coordinator._join_task is not None:  # noqa: SLF001
+            coordinator.rejoin_needed = True
 
     def _hold(self) -> None:
         """Newly assigned partitions wait for ``start``: where to begin is not the client's to decide."""
