@@ -94,7 +94,7 @@ class _Demo:
             self._say_rejected(catalogue.rejected)
             status.update(f"starting {len(STAGES)} stages …")
             round_ = self._open_round(stack, settings, catalogue, folder)
-            self._done(f"stages: {', '.join(STAGES)}")
+            self._done(f"{len(STAGES)} stages ready")
             status.update("publishing the catalogue …")
             round_.publish_catalogue()
         if not options.once:
