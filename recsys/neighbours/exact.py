@@ -206,9 +206,9 @@ class ExactIndex:
         order = best_first(scores, self._vectors.labels[products])[:, :count]
         products = np.take_along_axis(products, order, axis=1)
         scores = np.take_along_axis(scores, order, axis=1)
-        return [self._named(*row) for row in zip(products, scores, strict=True)]
+        found = zip(products, scores, strict=True)
+        return [self._named(row[score > -np.inf], score[score > -np.inf]) for row, score in found]
 
     def _named(self, products: NDArray[np.integer], scores: Scores) -> list[Neighbour]:
-        ids = self._vectors.ids
-        pairs = zip(products.tolist(), scores.tolist(), strict=True)
-        return [Neighbour(ids[row] or "", score) for row, score in pairs if score > -np.inf]
+        ids = map(self._vectors.ids.__getitem__, products.tolist())
+        return list(map(Neighbour, ids, scores.tolist()))  # type: ignore[arg-type]  # listed rows have products

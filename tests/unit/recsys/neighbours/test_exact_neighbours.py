@@ -74,7 +74,7 @@ def small(**changed: Any) -> ExactSettings:
     return ExactSettings(**({"list_length": 3, "margin": 1, "batch_queries": 3, "block_rows": 5} | changed))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(changes(), min_size=1, max_size=8), st.integers(0, 3), st.sampled_from(["float16", "float32"]))
 def test_lists_equal_a_computation_from_nothing(batches: list[Changes], margin: int, storage: str) -> None:
     index = ExactIndex(DIMENSIONS, small(margin=margin, storage=storage))
@@ -86,7 +86,7 @@ def test_lists_equal_a_computation_from_nothing(batches: list[Changes], margin: 
     assert len(index) == len(reference.vectors)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(changes(), min_size=1, max_size=6), st.data())
 def test_a_list_that_differs_is_reported_once(batches: list[Changes], data: st.DataObject) -> None:
     index = ExactIndex(DIMENSIONS, small())

@@ -10,7 +10,7 @@ from recsys.neighbours.id_order import IdOrder
 BATCHES = st.lists(st.tuples(st.booleans(), st.sets(st.text("abc", max_size=4), max_size=10)), max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(BATCHES, st.sampled_from([2, 8, 1 << 32]))
 def test_labels_stand_in_the_order_of_the_ids(batches: list[tuple[bool, set[str]]], step: int) -> None:
     known: dict[str, int] = {}
