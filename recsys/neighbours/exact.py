@@ -7,13 +7,14 @@ So lists are the same, bit for bit, however changes were batched, and equal a co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.neighbours.duplicates import Duplicates
 from recsys.neighbours.index import Changes, Neighbour, Vector
 from recsys.neighbours.lists import Found, Mask, NeighbourLists
 from recsys.neighbours.ragged import Ints, Scores, best_first, positions_in_group
@@ -53,6 +54,10 @@ class ExactIndex:
         self._lists = NeighbourLists(self._settings.list_length, self._settings.margin, capacity)
         self._taken = NeighbourLists(self._settings.list_length, 0, capacity)
         self._listable: Mask = np.zeros(capacity, np.bool_)
+        self._hidden: Mask = np.zeros(capacity, np.bool_)
+        self._candidates: Mask = np.zeros(capacity, np.bool_)
+        """Listable and not hidden: what can stand in a list."""
+        self._duplicates = Duplicates(self._settings.list_length + 1)
         self._touched: list[Ints] = []
         self._gone: list[int] = []
 
@@ -72,20 +77,17 @@ class ExactIndex:
         row_of = self._vectors.row_of
         removed = [product_id for product_id in changes.removed if product_id in row_of]
         written = {p: vector for p, vector in changes.vectors.items() if not self._vectors.same(p, vector)}
-        listable_before = self._listable.copy()
         moved = np.array([row_of[p] for p in written if p in row_of], np.int64)
         gone = self._remove(removed)
         new = self._allocate([p for p in written if p not in row_of])
-        if written:
-            self._vectors.write(written)
+        self._write(written)
         self._set_listable(changes)
-        before = np.zeros(self._vectors.capacity, np.bool_)
-        before[: len(listable_before)] = listable_before
         searching = np.concatenate([moved, new])
-        changed = np.zeros_like(before)
+        changed = np.zeros(self._vectors.capacity, np.bool_)
         changed[np.concatenate([searching, gone])] = True
-        refilled = self._leave(before & (changed | ~self._listable), searching)
-        entering = np.flatnonzero(self._listable & (changed | ~before))
+        before = self._update_candidates()
+        refilled = self._leave(before & (changed | ~self._candidates), searching)
+        entering = np.flatnonzero(self._candidates & (changed | ~before))
         self._search(entering, np.concatenate([searching, refilled]))
 
     def take_changed(self) -> list[str]:
@@ -121,6 +123,8 @@ class ExactIndex:
         self._gone.extend(rows.tolist())
         self._lists.clear(rows)
         self._listable[rows] = False
+        for row in rows.tolist():
+            self._duplicates.discard(row)
         return rows
 
     def _allocate(self, ids: Sequence[str]) -> Ints:
@@ -130,16 +134,34 @@ class ExactIndex:
         capacity = self._vectors.capacity
         self._lists.grow(capacity)
         self._taken.grow(capacity)
-        self._listable = np.append(self._listable, np.zeros(capacity - len(self._listable), np.bool_))
+        more = np.zeros(capacity - len(self._listable), np.bool_)
+        self._listable, self._hidden, self._candidates = (
+            np.append(mask, more) for mask in (self._listable, self._hidden, self._candidates)
+        )
         rows = np.array([self._vectors.row_of[product_id] for product_id in ids], np.int64)
         self._listable[rows] = True
         self._taken.clear(rows)
         return rows
 
+    def _write(self, vectors: Mapping[str, Vector]) -> None:
+        if vectors:
+            self._vectors.write(vectors)
+        for product_id, vector in vectors.items():
+            self._duplicates.put(self._vectors.row_of[product_id], vector)
+
     def _set_listable(self, changes: Changes) -> None:
-        row_of = self._vectors.row_of
-        known = {row_of[p]: listable for p, listable in changes.listable.items() if p in row_of}
-        self._listable[list(known)] = list(known.values())
+        for product_id, listable in changes.listable.items():
+            row = self._vectors.row_of.get(product_id)
+            if row is not None and self._listable[row] != listable:
+                self._listable[row] = listable
+                self._duplicates.touch(row)
+
+    def _update_candidates(self) -> Mask:
+        """Returns the earlier ones."""
+        before = self._candidates
+        self._duplicates.update(self._hidden, self._listable, self._vectors.labels)
+        self._candidates = self._listable & ~self._hidden
+        return before
 
     def _leave(self, leaving: Mask, searching: Ints) -> Ints:
         """Take products out of the lists; returns the rows, other than ``searching``, to be searched again."""
@@ -172,7 +194,7 @@ class ExactIndex:
             searching,
             self._lists.length_limit,
             floors,
-            self._listable,
+            self._candidates,
             self._vectors.slack(),
         )
         pairs = scan(self._vectors, task, self._settings.block_rows)
@@ -182,7 +204,7 @@ class ExactIndex:
     def _fill(self, rows: Ints, lists: Ints, products: Ints) -> None:
         """Set the lists of ``rows`` from pairs grouped by list."""
         found = Found(lists, products, self._vectors.cosines(lists, products))
-        candidates = np.count_nonzero(self._listable) - self._listable[rows]
+        candidates = np.count_nonzero(self._candidates) - self._candidates[rows]
         self._lists.replace(rows, found, candidates, self._vectors.labels)
 
     def _enter(self, lists: Ints, products: Ints) -> None:
