@@ -150,7 +150,7 @@ def _focus_panel(focus: Focus | None, name: Name, rows: int) -> Panel:
         lines.append(Text("no list yet", "dim"))
     elif rows <= 2:
         line = Text.assemble(("for you ", "green"), no_wrap=True, overflow="ellipsis")
-        lines.append(line.append_text(_changed(focus)).append(" ").append_text(products_text(change, name, 6)))
+        lines.append(line.append_text(_changed(focus)).append(" ").append_text(products_text(change, name, 2)))
     else:
         lines.append(Text.assemble(("for you ", "green")).append_text(_changed(focus)))
         lines.append(_ranked(focus, name, rows - 2))
@@ -193,7 +193,7 @@ def _feed_panel(feed: Sequence[FeedRow], name: Name, width: int, rows: int) -> P
             Text(list_name(change.kind, change.subject, name), KIND_STYLES.get(change.kind, "")),
             change_text(change),
             Text(fresh, "dim"),
-            products_text(change, name, 6 if wide else 3),
+            products_text(change, name, 3 if wide else 2),
         ]
         table.add_row(*([Text(clock_text(row.seen_at_ms)[:8])] if wide else []), *cells)
     return _panel(table, "lists changing", "cyan")

@@ -59,17 +59,19 @@ def change_text(change: ListChange) -> Text:
 
 
 def products_text(change: ListChange, name: Name, shown: int = SHOWN_PRODUCTS) -> Text:
-    """The first products of a list, those that have just entered in bold."""
+    """The first products of a list, and the best of those that have just entered further down; these in bold."""
     if change.after is None:
         return Text("")
-    entered = set(change.entered) if change.before is not None else set()
-    names = [
-        Text(name(item.product_id), "bold green" if item.product_id in entered else "")
-        for item in change.after.items[:shown]
-    ]
-    rest = len(change.after.items) - shown
+    entered = change.entered if change.before is not None else []
+    items = [item.product_id for item in change.after.items]
+    first, rest = items[:shown], items[shown:]
+    names = [Text(name(product_id), "bold green" if product_id in entered else "") for product_id in first]
     text = Text.assemble((" · ", "dim")).join(names)
-    return text.append(f" +{rest} more", "dim") if rest > 0 else text
+    newcomer = next((product_id for product_id in entered if product_id in rest), None)
+    if newcomer is not None:
+        text.append(" … ", "dim").append(name(newcomer), "bold green")
+    left = len(rest) - (newcomer is not None)
+    return text.append(f" +{left} more", "dim") if left > 0 else text
 
 
 def change_line(change: ListChange, products: ProductTable, seen_at_ms: int) -> Text:

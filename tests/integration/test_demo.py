@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL import Image
 
 from deploy.topics import admin_client
 from schemas.kafka_settings import KafkaSettings
@@ -88,6 +89,17 @@ def until(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(0.05)
 
 
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    """A folder of pictures by category: 24 products, each of a colour of its own."""
+    folder = tmp_path / "catalogue"
+    for number in range(24):
+        path = folder / ("mugs", "vases", "lamps")[number % 3] / f"P{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64), f"hsl({number * 15}, 80%, 50%)").save(path)
+    return folder
+
+
 def environment_of(kafka: KafkaSettings, folder: Path) -> dict[str, str]:
     """The tests' own cluster; the demo's topics have a prefix of their own on it."""
     return {"KAFKA_BOOTSTRAP_SERVERS": str(kafka.bootstrap_servers), "TMPDIR": str(folder)}
@@ -121,24 +133,21 @@ def test_one_round_accounts_for_everything_and_leaves_nothing(
 
 
 def test_what_cannot_be_embedded_is_a_dead_letter_and_not_lost(
-    kafka_cluster: KafkaSettings, tmp_path: Path
+    kafka_cluster: KafkaSettings, tmp_path: Path, catalogue: Path
 ) -> None:
-    from producers.rendered_catalogue import render_catalogue
-
-    folder = tmp_path / "catalogue"
-    render_catalogue(folder, products=12)
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg", ".webp"))
-    pictures[0].write_bytes(b"not a picture")
-    arguments = ("--json", "--catalog", str(folder), "--events", "0")
+    (catalogue / "mugs" / "P0.png").write_bytes(b"not a picture")
+    arguments = ("--json", "--catalog", str(catalogue), "--events", "0")
     with demo(environment_of(kafka_cluster, tmp_path), *arguments) as round_:
         status, printed, said = round_.result()
     assert said == ""
-    assert (status, printed["lost"], printed["products_refused"], printed["products_embedded"]) == (0, 0, 1, 11)
-    assert printed["lists_by_kind"] == {"similar": 11}
+    assert (status, printed["lost"], printed["products_refused"], printed["products_embedded"]) == (0, 0, 1, 23)
+    assert printed["lists_by_kind"] == {"similar": 23}
 
 
-def test_a_stage_killed_in_the_middle_loses_nothing(kafka_cluster: KafkaSettings, tmp_path: Path) -> None:
-    arguments = ("--once", "--products", "24", "--events", "600", "--rate", "60")
+def test_a_stage_killed_in_the_middle_loses_nothing(
+    kafka_cluster: KafkaSettings, tmp_path: Path, catalogue: Path
+) -> None:
+    arguments = ("--once", "--catalog", str(catalogue), "--events", "600", "--rate", "60")
     with demo(environment_of(kafka_cluster, tmp_path), *arguments) as round_:
         round_.until_said("pictures embedded")
         first = round_.stage("interactions")
@@ -150,10 +159,10 @@ def test_a_stage_killed_in_the_middle_loses_nothing(kafka_cluster: KafkaSettings
     assert printed["outcomes"] is None  # its counters began anew, so they are no witness
 
 
-@pytest.mark.parametrize("moment", ["Kafka at", "a shop:", "stages ready"])
-def test_ctrl_c_stops_everything_wherever_it_comes(tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize("moment", ["Kafka at", "24 products", "stages ready"])
+def test_ctrl_c_stops_everything_wherever_it_comes(tmp_path: Path, catalogue: Path, moment: str) -> None:
     _needs_embedded_kafka()
-    with demo({"TMPDIR": str(tmp_path)}, "--products", "24") as live:
+    with demo({"TMPDIR": str(tmp_path)}, "--catalog", str(catalogue)) as live:
         live.until_said(moment)
         live.process.send_signal(signal.SIGINT)
         status, _, said = live.result(30.0)
@@ -164,9 +173,9 @@ def test_ctrl_c_stops_everything_wherever_it_comes(tmp_path: Path, moment: str) 
     assert list(tmp_path.glob("recsys-demo-*")) == []
 
 
-def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
+def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path, catalogue: Path) -> None:
     _needs_embedded_kafka()
-    with demo({"TMPDIR": str(tmp_path)}, "--products", "24") as live:
+    with demo({"TMPDIR": str(tmp_path)}, "--catalog", str(catalogue)) as live:
         live.until_said("stages ready")
         assert all(live.stage(name) for name in STAGES)
         live.process.kill()

@@ -52,6 +52,8 @@ def test_new_withdrawn_and_long_lists_say_so() -> None:
     products = catalogue()
     new = ListChange("similar", "P1", None, listed("a", "b", "c", "d", "e", "f"), AT_MS)
     assert "  new  31 ms  a · b · c · d +2 more  ←" in change_line(new, products, AT_MS).plain
+    low = ListChange("similar", "P1", listed(*"abcdef"), listed(*"abcdxe", revision=2), AT_MS)
+    assert "  a · b · c · d … x +1 more  ←" in change_line(low, products, AT_MS).plain
     gone = ListChange("similar", "P1", listed("a"), None, AT_MS)
     assert change_line(gone, products, AT_MS).plain.endswith("looks like P1  withdrawn")
 
