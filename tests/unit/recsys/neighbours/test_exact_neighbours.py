@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.neighbours import Changes, ExactIndex, ExactSettings, Neighbour
+from recsys.neighbours import Changes, ExactIndex, ExactSettings, Neighbour, id_order
 from recsys.neighbours.index import Vector
 
 DIMENSIONS = 6
@@ -77,13 +77,29 @@ def small(**changed: Any) -> ExactSettings:
 @settings(max_examples=80, deadline=None)
 @given(st.lists(changes(), min_size=1, max_size=8), st.integers(0, 3), st.sampled_from(["float16", "float32"]))
 def test_lists_equal_a_computation_from_nothing(batches: list[Changes], margin: int, storage: str) -> None:
-    index = ExactIndex(DIMENSIONS, small(margin=margin, storage=storage))
+    check_against_reference(batches, margin=margin, storage=storage)
+
+
+def check_against_reference(batches: list[Changes], **changed: Any) -> None:
+    index = ExactIndex(DIMENSIONS, small(**changed))
     reference = Reference(3)
     for batch in batches:
         index.apply(batch)
         reference.apply(batch)
         assert lists_of(index, IDS) == {an_id: [] for an_id in IDS} | reference.lists()
     assert len(index) == len(reference.vectors)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.permutations(IDS), st.lists(st.sampled_from(IDS), max_size=14))
+def test_ties_are_broken_alike_where_labels_of_ids_are_dealt_anew(arriving: list[str], leaving: list[str]) -> None:
+    same, other = unit([1, 1, 0, 0, 0, 0]), unit([1, 0, 0, 0, 0, 0])
+    batches = [Changes({an_id: same if n % 3 else other}) for n, an_id in enumerate(arriving)]
+    for n, an_id in enumerate(leaving):
+        batches.insert(3 * n + 2, Changes(removed=[an_id]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(id_order, "STEP", 2)
+        check_against_reference(batches)
 
 
 @settings(max_examples=40, deadline=None)
