@@ -190,4 +190,4 @@ def _hint(settings: KafkaSettings, catalogue: DemoCatalogue) -> str:
         del environment["KAFKA_BOOTSTRAP_SERVERS"]
     exports = "".join(f"{name}={value} " for name, value in environment.items())
     product = catalogue.products[0].product_id
-    return f" Ctrl-C stops everything · meanwhile, in another terminal: {exports}recsys show similar {product}"
+    return f" Ctrl-C stops everything · in another terminal: {exports}recsys show similar {product}"

@@ -15,9 +15,10 @@ from cli.live_model import FeedRow, Focus, Snapshot, StageRow
 from cli.watching import KIND_STYLES, change_text, clock_text, products_text
 from cli.wording import Name, duration_text, list_name, printable, reason_text
 from producers.clickstream import ShopperEvent
-from schemas.events import CartAdd, Purchase
+from schemas.events import CartAdd, Kind, Purchase
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_SHORT_KINDS = {Kind.VIEWED_NEXT: "next", Kind.BOUGHT_TOGETHER: "together"}
 _TOP_ROWS = 9
 _WIDE = 100
 _TALL = 32
@@ -79,7 +80,7 @@ def _title(snapshot: Snapshot, headline: str) -> RenderableType:
 
 
 def _numbers_panel(snapshot: Snapshot, width: int) -> Panel:
-    cells = max(width - 36, 4)
+    cells = max(width - 33, 4)
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
@@ -96,23 +97,26 @@ def _numbers_panel(snapshot: Snapshot, width: int) -> Panel:
     grid.add_row("dead letters", refused, "", "")
     letter = snapshot.last_dead_letter
     if letter is None:
-        return _panel(Group(grid, _kinds(snapshot)), "now")
+        return _panel(Group(grid, _kinds(snapshot, short=width < _WIDE // 2)), "now")
     reason = Text(printable(f"{letter.stage}: {letter.reason}"), "red", no_wrap=True, overflow="ellipsis")
-    kinds = _kinds(snapshot)
+    kinds = _kinds(snapshot, short=True)
     kinds.no_wrap, kinds.overflow = True, "ellipsis"
     return _panel(Group(grid, reason, kinds), "now")
 
 
-def _kinds(snapshot: Snapshot) -> Text:
+def _kinds(snapshot: Snapshot, *, short: bool) -> Text:
     """How many lists stand, by kind."""
-    total = sum(snapshot.lists_by_kind.values())
-    text = Text(f"{total:,} lists: ") if total else Text("no lists yet", "dim")
     parts = [
-        Text.assemble((f"{count:,} ", KIND_STYLES[kind]), (kind, "dim"))
+        Text.assemble((f"{count:,} ", KIND_STYLES[kind]), (_SHORT_KINDS.get(kind, kind) if short else kind, "dim"))
         for kind, count in snapshot.lists_by_kind.items()
         if count
     ]
-    return text.append_text(Text.assemble((" · ", "dim")).join(parts))
+    if not parts:
+        return Text("no lists yet", "dim")
+    if short:
+        return Text("  ").join(parts)
+    total = Text(f"{sum(snapshot.lists_by_kind.values()):,} lists: ")
+    return total.append_text(Text.assemble((" · ", "dim")).join(parts))
 
 
 def _freshness(value_ms: float | None) -> Text:
@@ -193,7 +197,7 @@ def _feed_panel(feed: Sequence[FeedRow], name: Name, width: int, rows: int) -> P
             Text(list_name(change.kind, change.subject, name), KIND_STYLES.get(change.kind, "")),
             change_text(change),
             Text(fresh, "dim"),
-            products_text(change, name, 3 if wide else 2),
+            products_text(change, name, 3 if wide else 1),
         ]
         table.add_row(*([Text(clock_text(row.seen_at_ms)[:8])] if wide else []), *cells)
     return _panel(table, "lists changing", "cyan")
