@@ -6,8 +6,9 @@ Three layouts are read, as streams:
 - a folder with a ``catalog.csv`` (or ``catalogue``; ``.tsv``, ``.parquet``) in it;
 - a folder of pictures by category, ``folder/category/P123.jpg``: the file's name is the product_id.
 
-A picture's path becomes one relative to ``images_dir`` (the catalogue's own folder unless it is given), which is
-what the image stage looks below; http(s) addresses are passed on. Columns that are no field become attributes.
+A path in the table begins at ``pictures_dir`` (the catalogue's own folder unless it is given) and is published
+relative to ``images_dir``, the folder that the image stage looks below; http(s) addresses are passed on. Columns
+that are no field become attributes.
 """
 
 from __future__ import annotations
@@ -17,19 +18,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from producers.cells import RowError, as_number, as_text, as_time_ms, as_truth
 from producers.errors import UnreadableSourceError
-from producers.tables import (
-    AcceptedRow,
-    RawRow,
-    RejectedRow,
-    RowError,
-    Table,
-    as_number,
-    as_text,
-    as_time_ms,
-    as_truth,
-    resolve_columns,
-)
+from producers.tables import AcceptedRow, RawRow, RejectedRow, Table, resolve_columns
 from schemas.errors import ContractError
 from schemas.events import ProductCreated
 
@@ -57,9 +48,13 @@ REMEMBERED_IDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class CatalogueOptions:
-    """How a catalogue is to be read. ``mapping`` is field → column; ``images_dir`` as above."""
+    """How a catalogue is to be read. ``mapping`` is field → column.
+
+    ``pictures_dir`` is the catalogue's own folder unless it is given, and ``images_dir`` is ``pictures_dir``.
+    """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
+    pictures_dir: Path | None = None
     images_dir: Path | None = None
 
 
@@ -75,8 +70,10 @@ class Catalogue:
             raise UnreadableSourceError(f"there is no {path}; give a catalogue file or a folder of pictures")
         table_path = _table_in(path)
         self._event_time_ms = event_time_ms
-        self.folder = path if path.is_dir() else path.parent
-        self.images_dir = Path(os.path.abspath(options.images_dir or self.folder))
+        self._folder = path if path.is_dir() else path.parent
+        self._pictures_dir = options.pictures_dir or self._folder
+        self.images_dir = Path(os.path.abspath(options.images_dir or self._pictures_dir))
+        """The folder that the image stage has to look below, absolute."""
         self._table: Table | None = None
         if table_path is not None:
             self._table = Table(table_path)
@@ -94,17 +91,16 @@ class Catalogue:
     def rows(self) -> Iterator[CatalogueRow]:
         """Every product in order, rejected rows among them."""
         made = self._table_products() if self._table is not None else self._picture_products()
-        seen: dict[int, int] = {}
+        line_of: dict[str, int] = {}
         for row in made:
             if isinstance(row, AcceptedRow):
-                identity = hash(row.event.product_id)
-                first = seen.get(identity)
+                product_id = row.event.product_id
+                first = line_of.get(product_id)
                 if first is not None:
-                    reason = f"product_id {row.event.product_id} was already given in line {first}"
-                    yield RejectedRow(row.line, reason)
+                    yield RejectedRow(row.line, f"product_id {product_id} was already given in line {first}")
                     continue
-                if len(seen) < REMEMBERED_IDS:
-                    seen[identity] = row.line
+                if len(line_of) < REMEMBERED_IDS:
+                    line_of[product_id] = row.line
             yield row
 
     def _table_products(self) -> Iterator[CatalogueRow]:
@@ -125,38 +121,37 @@ class Catalogue:
             event_time_ms=self._event_time_ms if at is None else as_time_ms("event_time_ms", at, "ms"),
             title=as_text(cells.get("title", "")),
             category=as_text(cells.get("category", "")),
-            image_url=None if image is None else self._image_url(as_text(image)),
+            image_url=None if image is None else self._image_url(self._pictures_dir, as_text(image)),
             price=None if price is None else as_number("price", price),
             in_stock=True if in_stock is None else as_truth("in_stock", in_stock),
             attributes={column: as_text(raw.cells[column]) for column in self._attributes if column in raw.cells},
         )
 
-    def _image_url(self, image: str) -> str | None:
-        if not image:
-            return None
+    def _image_url(self, folder: Path, image: str) -> str:
         if image.lower().startswith(("http://", "https://")):
             return image
+        if "://" in image:
+            raise RowError(f"image {image[:80]!r} is neither http, https nor a path")
         # Lexically, for the pictures need not be on this machine; the image stage checks what is really there.
-        absolute = os.path.abspath(self.folder / image)
-        relative = os.path.relpath(absolute, self.images_dir)
+        relative = os.path.relpath(folder / image, self.images_dir)
         if relative == os.curdir or relative.split(os.sep)[0] == os.pardir:
-            raise RowError(f"image {image[:80]!r} is not below the images folder {self.images_dir.name!r}")
+            raise RowError(f"image {image[:80]!r} is not below the images folder {self.images_dir}")
         return Path(relative).as_posix()
 
     def _picture_products(self) -> Iterator[CatalogueRow]:
-        for line, path in enumerate(_files_below(self.folder), start=1):
-            category = path.parent.relative_to(self.folder).as_posix()
+        for line, path in enumerate(_files_below(self._folder), start=1):
+            name = path.relative_to(self._folder)
             try:
                 if path.suffix.lower() not in PICTURE_SUFFIXES:
                     raise RowError("is not a picture")
                 product = ProductCreated(
                     product_id=path.stem,
                     event_time_ms=self._event_time_ms,
-                    category="" if category == "." else category,
-                    image_url=self._image_url(path.relative_to(self.folder).as_posix()),
+                    category="" if name.parent == Path() else name.parent.as_posix(),
+                    image_url=self._image_url(self._folder, name.as_posix()),
                 )
             except ContractError as error:
-                yield RejectedRow(line, f"{path.relative_to(self.folder).as_posix()}: {error}")
+                yield RejectedRow(line, f"{name.as_posix()}: {error}")
             else:
                 yield AcceptedRow(line, product)
 

@@ -13,18 +13,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
+from producers.cells import RowError, as_number, as_text, as_time_ms
 from producers.errors import UnreadableSourceError
-from producers.tables import (
-    AcceptedRow,
-    RawRow,
-    RejectedRow,
-    RowError,
-    Table,
-    as_number,
-    as_text,
-    as_time_ms,
-    resolve_columns,
-)
+from producers.tables import AcceptedRow, RawRow, RejectedRow, Table, resolve_columns
 from schemas.errors import ContractError
 from schemas.events import Action, CartAdd, PdpView, Purchase
 

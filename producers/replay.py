@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from producers.client import ShopEvents
 from producers.pacing import Pacer
@@ -11,44 +11,38 @@ from producers.publications import ShopEvent
 from producers.tables import AcceptedRow, RejectedRow
 from schemas.errors import ContractError
 
-KEPT_REJECTIONS = 1000
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What became of the rows: how many were published and rejected, and the first of the rejected ones."""
+    """What became of the rows: every one of them is published or rejected."""
 
-    published: int = 0
-    rejected: int = 0
-    rejections: list[RejectedRow] = field(default_factory=list)
-
-    def reject(self, row: RejectedRow) -> None:
-        """Count a rejected row, and keep it while there are few."""
-        self.rejected += 1
-        if len(self.rejections) < KEPT_REJECTIONS:
-            self.rejections.append(row)
+    published: int
+    rejected: int
 
 
 def replay(
     rows: Iterable[AcceptedRow[ShopEvent] | RejectedRow],
     shop: ShopEvents,
+    *,
     pacer: Pacer | None = None,
-    on_progress: Callable[[ReplayReport], None] | None = None,
+    on_published: Callable[[ShopEvent], None] = lambda event: None,
+    on_rejected: Callable[[RejectedRow], None] = lambda row: None,
 ) -> ReplayReport:
     """Publish the rows in order and flush; raises ``DeliveryError`` when Kafka did not take them all."""
-    report = ReplayReport()
+    published = rejected = 0
     for row in rows:
-        if isinstance(row, RejectedRow):
-            report.reject(row)
-        else:
+        if isinstance(row, AcceptedRow):
             if pacer is not None:
                 pacer.wait(row.event.event_time_ms)
             try:
                 shop.publish(row.event)
-                report.published += 1
             except ContractError as error:
-                report.reject(RejectedRow(row.line, str(error)))
-        if on_progress is not None:
-            on_progress(report)
+                row = RejectedRow(row.line, str(error))
+            else:
+                published += 1
+                on_published(row.event)
+                continue
+        rejected += 1
+        on_rejected(row)
     shop.flush()
-    return report
+    return ReplayReport(published, rejected)

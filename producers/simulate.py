@@ -12,7 +12,7 @@ from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, count
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Assortment:
         self._latent: dict[str, list[float]] = {}
         self._category: dict[str, str] = {}
         self._shelves: dict[str, list[str]] = {}
-        self._neighbours: dict[str, list[str]] = {}
+        self._neighbours: dict[str, dict[str, list[str]]] = {}
         for product in products:
             self.add(product)
 
@@ -101,14 +101,14 @@ class Assortment:
         self._category[product.product_id] = product.category
         self._shelves.setdefault(product.category, []).append(product.product_id)
         self._latent[product.product_id] = _latent(product)
-        self._forget_neighbours(product.category)
+        self._neighbours.pop(product.category, None)
 
     def remove(self, product_id: str) -> None:
         """Take a product off its shelf."""
         category = self._category.pop(product_id)
         self._shelves[category].remove(product_id)
         del self._latent[product_id]
-        self._forget_neighbours(category)
+        self._neighbours.pop(category, None)
 
     def liking(self, direction: list[float], product_id: str) -> float:
         """How much a taste likes a product; about standard normal over the products."""
@@ -116,18 +116,16 @@ class Assortment:
 
     def neighbours(self, product_id: str) -> list[str]:
         """The most similar products of the same category, nearest first; empty where it is alone."""
-        near = self._neighbours.get(product_id)
+        category = self._category[product_id]
+        known = self._neighbours.setdefault(category, {})
+        near = known.get(product_id)
         if near is None:
-            shelf = self._shelves[self._category[product_id]]
+            shelf = self._shelves[category]
             latent = np.array([self._latent[other] for other in shelf])
             distances = ((latent - np.array(self._latent[product_id])) ** 2).sum(axis=1)
             order = np.argsort(distances, kind="stable")[: _NEIGHBOURS + 1]
-            near = self._neighbours[product_id] = [shelf[i] for i in order if shelf[i] != product_id][:_NEIGHBOURS]
+            near = known[product_id] = [shelf[i] for i in order if shelf[i] != product_id][:_NEIGHBOURS]
         return near
-
-    def _forget_neighbours(self, category: str) -> None:
-        for product_id in self._shelves[category]:
-            self._neighbours.pop(product_id, None)
 
 
 class Shoppers:
@@ -150,8 +148,8 @@ class Shoppers:
         self._tastes: dict[int, _Taste] = {}
         self._sessions = 0
 
-    def events(self, n: int, start_time_ms: int) -> Iterator[ShopperEvent]:
-        """The next ``n`` events in time order, the first of them shortly after ``start_time_ms``.
+    def events(self, n: int | None, start_time_ms: int) -> Iterator[ShopperEvent]:
+        """The next ``n`` events (None: without end) in time order, from shortly after ``start_time_ms``.
 
         Event ids are unique over seeds and start times; the same call on an equal population repeats them.
         """
@@ -159,7 +157,7 @@ class Shoppers:
         at_ms = float(start_time_ms)
         prefix = f"sim-{self._seed}-{start_time_ms}"
         open_sessions = [self._new_session(prefix) for _ in range(min(behaviour.open_sessions, self._n_shoppers))]
-        for number in range(n):
+        for number in count() if n is None else range(n):
             at_ms += rng.expovariate(behaviour.events_per_second) * 1000.0
             position = rng.randrange(len(open_sessions))
             event = self._act(open_sessions[position], f"{prefix}-{number}", int(at_ms))

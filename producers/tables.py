@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import csv
-import math
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from producers.cells import Value, is_empty
 from producers.errors import UnreadableSourceError
-from schemas.errors import ContractError
 
 PARQUET_BATCH_ROWS = 4096
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-_PARQUET = {".parquet", ".pq"}
 
-Value = object
-"""A cell: text from CSV, any of Arrow's scalars as Python has them from Parquet, None where it is empty."""
+MAX_LINE_BYTES = 8_000_000
+"""Longest line of a text file; a longer one is no table."""
+
+_DELIMITERS = {".csv": ",;\t|", ".tsv": "\t", ".txt": "\t,;|"}
+"""What may stand between the columns, by the file's ending; the header decides."""
+_PARQUET = {".parquet", ".pq"}
 
 Event = TypeVar("Event", covariant=True)
 
@@ -43,10 +43,6 @@ class RejectedRow:
     reason: str
 
 
-class RowError(ContractError):
-    """A row cannot become an event; the message says which column and what is accepted."""
-
-
 @dataclass(frozen=True, slots=True)
 class RawRow:
     """A row as it is in the file: the cells that are not empty, by column; ``defect`` where it is malformed."""
@@ -59,18 +55,23 @@ class RawRow:
 class Table:
     """A table file, read as a stream; raises ``UnreadableSourceError`` when it is none."""
 
-    def __init__(self, path: Path, *, delimiter: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._read_fraction = 0.0
         if not path.is_file():
             raise UnreadableSourceError(f"{path} is not a file; give a .csv, .tsv or .parquet file")
-        self._parquet = path.suffix.lower() in _PARQUET
-        if not self._parquet and delimiter is None and path.suffix.lower() not in _DELIMITERS:
+        suffix = path.suffix.lower()
+        self._parquet = suffix in _PARQUET
+        if self._parquet:
+            self.columns = self._parquet_columns()
+        elif suffix in _DELIMITERS:
+            self._delimiter, self.columns = self._csv_header(_DELIMITERS[suffix])
+        else:
+            known = ", ".join([*_DELIMITERS, *sorted(_PARQUET)])
             raise UnreadableSourceError(
-                f"{path.name} ends neither in {', '.join(_DELIMITERS)} nor in {', '.join(sorted(_PARQUET))}"
+                f"the ending of {path.name} says not what it holds; make it one of {known}"
             )
-        self._delimiter = delimiter or _DELIMITERS.get(path.suffix.lower(), ",")
-        self.columns = self._parquet_columns() if self._parquet else self._csv_columns()
+        _check_columns(path, self.columns)
 
     @property
     def read_fraction(self) -> float:
@@ -78,59 +79,49 @@ class Table:
         return self._read_fraction
 
     def rows(self) -> Iterator[RawRow]:
-        """Every row, malformed ones included; empty lines of a CSV are passed over."""
+        """Every row, malformed ones included; lines of a CSV with nothing in them are passed over."""
         return self._parquet_rows() if self._parquet else self._csv_rows()
 
-    def _csv_columns(self) -> list[str]:
+    def _csv_header(self, delimiters: str) -> tuple[str, list[str]]:
+        with self.path.open("rb") as raw:
+            header = next(_Lines(raw, self.path), "")
+        if not _is_utf8(header):
+            raise UnreadableSourceError(f"{self.path.name} is not UTF-8 text; save it as UTF-8")
+        delimiter = max(delimiters, key=header.count)
         try:
-            with self.path.open(newline="", encoding="utf-8-sig") as lines:
-                columns = next(csv.reader(lines, delimiter=self._delimiter), [])
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UnreadableSourceError(f"the header of {self.path.name} is not UTF-8 text: {error}") from error
-        columns = [column.strip() for column in columns]
-        if not any(columns):
-            raise UnreadableSourceError(f"{self.path.name} has no header line; name the columns in line 1")
-        twice = sorted({column for column in columns if columns.count(column) > 1})
-        if twice:
-            raise UnreadableSourceError(f"{self.path.name} has the columns {', '.join(twice)} more than once")
-        return columns
+            columns = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+        except csv.Error as error:
+            raise UnreadableSourceError(f"the header of {self.path.name} is not readable: {error}") from error
+        return delimiter, [column.strip() for column in columns]
 
     def _csv_rows(self) -> Iterator[RawRow]:
         size_bytes = max(1, self.path.stat().st_size)
         with self.path.open("rb") as raw:
-            read_bytes = 0
-
-            def text_lines() -> Iterator[str]:
-                nonlocal read_bytes
-                for number, line in enumerate(raw):
-                    read_bytes += len(line)
-                    yield line.decode("utf-8-sig" if number == 0 else "utf-8", errors="surrogateescape")
-
-            reader = csv.reader(text_lines(), delimiter=self._delimiter)
+            lines = _Lines(raw, self.path)
+            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
             next(reader)
             while True:
-                line = reader.line_num + 1
+                first = lines.begin_record()
                 try:
-                    values = next(reader)
+                    row = self._csv_row(first, next(reader))
                 except StopIteration:
                     break
                 except csv.Error as error:
-                    yield RawRow(line, {}, f"not readable as CSV: {error}")
-                    continue
-                self._read_fraction = min(1.0, read_bytes / size_bytes)
-                if values:
-                    yield self._csv_row(line, values)
+                    row = RawRow(first, {}, f"is not readable as CSV: {error}")
+                self._read_fraction = min(1.0, lines.read_bytes / size_bytes)
+                if row.defect is not None and lines.go_back_to_second():
+                    # A quote left open may have swallowed good rows.
+                    row = RawRow(first, {}, f"{row.defect}; is a quote left open?")
+                if row.cells or row.defect is not None:
+                    yield row
         self._read_fraction = 1.0
 
     def _csv_row(self, line: int, values: list[str]) -> RawRow:
-        columns = self.columns
-        cells = {column: value for column, value in zip(columns, values, strict=False) if value}
-        if len(values) != len(columns):
-            return RawRow(line, cells, f"has {len(values)} values where the header has {len(columns)}")
-        if any(
-            "\udc80" <= character <= "\udcff" for value in values if not value.isascii() for character in value
-        ):
-            return RawRow(line, cells, "is not UTF-8 text")
+        cells = {column: value for column, value in zip(self.columns, values, strict=False) if value.strip()}
+        if cells and len(values) != len(self.columns):
+            return RawRow(line, cells, f"has {len(values)} values where the header has {len(self.columns)}")
+        if not all(map(_is_utf8, values)):
+            return RawRow(line, cells, "is not UTF-8 text; save the file as UTF-8")
         return RawRow(line, cells)
 
     def _open_parquet(self) -> pq.ParquetFile:
@@ -144,16 +135,82 @@ class Table:
             return [str(name) for name in file.schema_arrow.names]
 
     def _parquet_rows(self) -> Iterator[RawRow]:
+        line = 0
         with self._open_parquet() as file:
             total = max(1, file.metadata.num_rows)
-            line = 0
-            for batch in file.iter_batches(batch_size=PARQUET_BATCH_ROWS):
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            batches = file.iter_batches(batch_size=PARQUET_BATCH_ROWS)
+            while True:
+                try:
+                    batch = next(batches, None)
+                    columns = [] if batch is None else [column.to_pylist() for column in batch.columns]
+                except (pa.ArrowException, OSError, ValueError) as error:
+                    raise UnreadableSourceError(
+                        f"{self.path.name} is damaged after row {line}: {error}; the rows before it were read"
+                    ) from error
+                if batch is None:
+                    break
+                for values in zip(*columns, strict=True):
                     line += 1
                     self._read_fraction = line / total
                     cells = zip(self.columns, values, strict=True)
-                    yield RawRow(line, {name: value for name, value in cells if value is not None and value != ""})
+                    yield RawRow(line, {name: value for name, value in cells if not is_empty(value)})
         self._read_fraction = 1.0
+
+
+class _Lines(Iterator[str]):
+    """The lines of a text file; those of the record that is being read can be read again.
+
+    Bytes that are not UTF-8 become lone surrogates, so that one bad row spoils no other.
+    """
+
+    def __init__(self, raw: BinaryIO, path: Path) -> None:
+        self._raw = raw
+        self._path = path
+        self._again: deque[str] = deque()
+        self._record: list[str] = []
+        self._number = 0
+        self.read_bytes = 0
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else self._read()
+        self._number += 1
+        self._record.append(line)
+        return line
+
+    def begin_record(self) -> int:
+        """A record begins with the next line; its number, from 1."""
+        self._record.clear()
+        return self._number + 1
+
+    def go_back_to_second(self) -> bool:
+        """Read the record's lines again from its second one; False where it has only one."""
+        others = self._record[1:]
+        self._again.extendleft(reversed(others))
+        self._number -= len(others)
+        return bool(others)
+
+    def _read(self) -> str:
+        data = self._raw.readline(MAX_LINE_BYTES)
+        if not data:
+            raise StopIteration
+        if len(data) == MAX_LINE_BYTES:
+            place = f"line {self._number + 1} of {self._path.name}"
+            raise UnreadableSourceError(f"{place} is longer than {MAX_LINE_BYTES:,} bytes; is it a table?")
+        encoding = "utf-8-sig" if self.read_bytes == 0 else "utf-8"
+        self.read_bytes += len(data)
+        return data.decode(encoding, errors="surrogateescape")
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    if not any(columns):
+        raise UnreadableSourceError(f"{path.name} has no header; name the columns in its first line")
+    twice = sorted({column for column in columns if column and columns.count(column) > 1})
+    if twice:
+        raise UnreadableSourceError(f"{path.name} has the columns {', '.join(twice)} more than once")
 
 
 def parse_mapping(text: str) -> dict[str, str]:
@@ -198,68 +255,3 @@ def resolve_columns(
             f"say which, for example --map {missing[0]}={table.columns[0]}"
         )
     return found
-
-
-def as_text(value: Value) -> str:
-    """A cell as text; a whole number that Parquet holds as a float loses its ``.0``."""
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, bytes):
-        return value.decode(errors="replace").strip()
-    return str(value)
-
-
-def as_number(name: str, value: Value) -> float:
-    """A cell as a finite number; raises ``RowError``."""
-    try:
-        number = float(value) if isinstance(value, (int, float, Decimal)) else float(as_text(value))
-    except ValueError:
-        raise RowError(f"{name} is {as_text(value)[:40]!r}; give a number") from None
-    if not math.isfinite(number):
-        raise RowError(f"{name} is {number}; give a finite number")
-    return number
-
-
-_TRUE = {"true", "t", "yes", "y", "1"}
-_FALSE = {"false", "f", "no", "n", "0"}
-
-
-def as_truth(name: str, value: Value) -> bool:
-    """A cell as true or false; raises ``RowError``."""
-    word = as_text(value).lower()
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
-    raise RowError(f"{name} is {word[:40]!r}; give true or false")
-
-
-_UNIT_MS = {"ms": 1.0, "s": 1000.0}
-
-
-def as_time_ms(name: str, value: Value, unit: str) -> int:
-    """A cell as milliseconds since the Unix epoch; ``unit`` is ms, s or iso. Raises ``RowError``."""
-    if isinstance(value, datetime):
-        return _datetime_ms(value)
-    if isinstance(value, date):
-        return _datetime_ms(datetime(value.year, value.month, value.day, tzinfo=UTC))
-    if unit == "iso":
-        try:
-            return _datetime_ms(datetime.fromisoformat(as_text(value)))
-        except ValueError:
-            raise RowError(f"{name} is {as_text(value)[:40]!r}; give an ISO 8601 date and time") from None
-    text = as_text(value)
-    if unit == "ms" and (text.isdecimal() and text.isascii()):
-        return _checked_ms(name, int(text) if len(text) < 20 else 2**63)
-    return _checked_ms(name, round(as_number(name, value) * _UNIT_MS[unit]))
-
-
-def _checked_ms(name: str, at_ms: int) -> int:
-    if not 0 <= at_ms < 2**63:
-        raise RowError(f"{name} is {at_ms}; give milliseconds since 1970")
-    return at_ms
-
-
-def _datetime_ms(at: datetime) -> int:
-    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
