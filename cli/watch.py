@@ -58,7 +58,8 @@ def watch(
                 sys.stdout.flush()
             else:
                 line = change_line(change, products, seen_at_ms)
-                lines.print(line, no_wrap=lines.is_terminal, overflow="ellipsis", soft_wrap=not lines.is_terminal)
+                fits = lines.is_terminal
+                lines.print(line, no_wrap=True, overflow="ellipsis" if fits else "ignore", crop=fits)
     except KeyboardInterrupt:
         return
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.wording import Name, duration_text, list_name, printable, product_name, reason_text
+from cli.wording import PRODUCT_KINDS, Name, duration_text, list_name, printable, product_name, reason_text
 from schemas.events import Kind, RecommendationUpdated
 from storefront.lists import ListChange
 from storefront.products import ProductTable
@@ -108,25 +108,31 @@ def change_json(change: ListChange, seen_at_ms: int) -> dict[str, Any]:
 
 
 def list_table(found: RecommendationUpdated, products: ProductTable) -> RenderableType:
-    """One list for people: rank, product, title, score, reason."""
+    """One list for people: rank, product, title where the shop gives any, score, reason."""
     name = namer(products)
+    titled = any(products.title(item.product_id) for item in found.items)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right", style="dim")
     table.add_column("product", no_wrap=True)
-    table.add_column("title")
+    if titled:
+        table.add_column("title")
     table.add_column("category", style="dim")
     table.add_column("score", justify="right")
     table.add_column("reason")
     for rank, item in enumerate(found.items, start=1):
         product = products.get(item.product_id)
         title, category = (product.title, product.category) if product is not None else ("", "")
-        words = (item.product_id, title, category, f"{item.score:.4g}", reason_text(item, name))
+        reason = reason_text(item, name, _subject_product(found))
+        words = (item.product_id, *([title] if titled else []), category, f"{item.score:.4g}", reason)
         table.add_row(str(rank), *(Text(printable(word)) for word in words))
     heading = Text(list_name(found.kind, found.subject, name), f"bold {KIND_STYLES.get(found.kind, '')}")
-    changed = (
-        f"revision {found.revision}, changed {clock_text(found.caused_at_ms)} by {printable(found.caused_by)}"
-    )
+    cause = f"{clock_text(found.caused_at_ms)} by {printable(found.caused_by)}"
+    changed = f"revision {found.revision}, changed {cause}"
     return Group(heading, Text(changed, "dim"), table if found.items else Text("The list is empty.", "dim"))
+
+
+def _subject_product(found: RecommendationUpdated) -> str:
+    return found.subject if found.kind in PRODUCT_KINDS else ""
 
 
 def list_json(found: RecommendationUpdated, products: ProductTable) -> dict[str, Any]:
@@ -155,7 +161,7 @@ def list_json(found: RecommendationUpdated, products: ProductTable) -> dict[str,
                 "score": item.score,
                 "reason": item.reason,
                 "because": item.because,
-                "text": reason_text(item, name),
+                "text": reason_text(item, name, _subject_product(found)),
             }
             for rank, item in enumerate(found.items, start=1)
         ],

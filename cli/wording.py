@@ -45,13 +45,14 @@ def product_name(product_id: str, product: ProductCreated | None) -> str:
     return f"{printable(product.category)} {short}" if product is not None and product.category else short
 
 
-def reason_text(item: ListedProduct, name: Name) -> str:
-    """Why a product is listed, as a shopper would read it."""
+def reason_text(item: ListedProduct, name: Name, subject: str = "") -> str:
+    """Why a product is listed, as a shopper would read it; ``subject`` is the product that the list belongs to."""
     forms = _REASONS.get(item.reason)
     if forms is None:
         return printable(f"{item.reason} {item.because}".strip())
     about, alone = forms
-    return about.format(name(item.because)) if item.because else alone
+    because = item.because or subject
+    return about.format(name(because)) if because else alone
 
 
 def list_name(kind: str, subject: str, name: Name) -> str:

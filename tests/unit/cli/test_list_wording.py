@@ -98,6 +98,13 @@ def test_one_list_shows_rank_title_score_and_reason() -> None:
     ]
 
 
+def test_titles_are_left_out_where_the_shop_gives_none_and_the_subject_stands_in_for_the_reason() -> None:
+    alone = RecommendationUpdated("similar", "P1", 1, [ListedProduct("P2", 0.5, "looks-like")], 0, "x/P1", AT_MS)
+    text = printed(list_table(alone, catalogue(P1="")))
+    assert "title" not in text
+    assert "looks like mugs P1" in text
+
+
 def test_a_list_without_products_says_so() -> None:
     assert "The list is empty." in printed(list_table(listed(), catalogue()))
 
