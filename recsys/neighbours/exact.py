@@ -59,7 +59,6 @@ class ExactIndex:
         """Listable and not hidden: what can stand in a list."""
         self._duplicates = Duplicates(self._settings.list_length + 1)
         self._touched: list[Ints] = []
-        self._gone: list[int] = []
 
     @property
     def dimensions(self) -> int:
@@ -98,8 +97,7 @@ class ExactIndex:
         differ = (products != self._taken.products[touched]) | (scores != self._taken.scores[touched])
         self._taken.products[touched], self._taken.scores[touched] = products, scores
         self._touched.clear()
-        self._vectors.free(self._gone)
-        self._gone.clear()
+        self._taken.clear(np.array(self._vectors.release(), np.int64))
         ids = self._vectors.ids
         return [an_id for row in touched[differ.any(axis=1)].tolist() if (an_id := ids[row]) is not None]
 
@@ -120,7 +118,6 @@ class ExactIndex:
 
     def _remove(self, ids: Sequence[str]) -> Ints:
         rows = np.array(self._vectors.remove(ids), np.int64)
-        self._gone.extend(rows.tolist())
         self._lists.clear(rows)
         self._listable[rows] = False
         for row in rows.tolist():
@@ -140,7 +137,6 @@ class ExactIndex:
         )
         rows = np.array([self._vectors.row_of[product_id] for product_id in ids], np.int64)
         self._listable[rows] = True
-        self._taken.clear(rows)
         return rows
 
     def _write(self, vectors: Mapping[str, Vector]) -> None:

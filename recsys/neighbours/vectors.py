@@ -31,6 +31,8 @@ class Block(NamedTuple):
 class VectorRows:
     """Vectors of products in fixed rows; a row whose product is removed is used again, the others stay.
 
+    Until ``release``, such a row is kept for its product, so that a row means the same product all the while.
+
     float16 numbers in an array of ``dtype`` float16 (half the memory) or float32 (no conversion at each use).
     """
 
@@ -44,6 +46,7 @@ class VectorRows:
         """Rows from here on were never used."""
         self._squared_lengths: Scores = np.ones(_FIRST_CAPACITY, np.float64)
         self._free: list[int] = []
+        self._kept: dict[str, int] = {}
         self._order = IdOrder()
         self._length_error = 0.0
 
@@ -68,7 +71,9 @@ class VectorRows:
         while self.capacity < self.high_water + len(ids) - len(self._free):
             self._double()
         for product_id in ids:
-            row = self._free.pop() if self._free else self.high_water
+            row = self._kept.pop(product_id, None)
+            if row is None:
+                row = self._free.pop() if self._free else self.high_water
             self.high_water = max(self.high_water, row + 1)
             self.row_of[product_id] = row
             self.ids[row] = product_id
@@ -93,16 +98,20 @@ class VectorRows:
         return row is not None and bool(np.array_equal(self.matrix[row], vector))
 
     def remove(self, ids: Sequence[str]) -> list[int]:
-        """Forget products; their rows may be used again once they are given to ``free``."""
+        """Forget products; returns the rows that they had."""
         self._order.remove(ids)
         rows = [self.row_of.pop(product_id) for product_id in ids]
         for row in rows:
             self.ids[row] = None
+        self._kept.update(zip(ids, rows, strict=True))
         return rows
 
-    def free(self, rows: Sequence[int]) -> None:
-        """Let rows be used again."""
+    def release(self) -> list[int]:
+        """Let the rows of removed products be used for others; returns them."""
+        rows = list(self._kept.values())
         self._free.extend(rows)
+        self._kept.clear()
+        return rows
 
     def gather(self, rows: Ints) -> Matrix:
         """Rows as float32 (n, d)."""
