@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import lru_cache
 
@@ -17,6 +18,11 @@ Fill = Colour | Image.Image
 """One colour, or a texture as large as the canvas."""
 
 OVERSAMPLING = 2
+"""The picture is drawn this many times larger, and reduced when it is finished."""
+
+_MASK_OVERSAMPLING = 2
+"""Edges are drawn larger still."""
+
 _COARSE = 4
 """Light and shadow are soft, so they are worked out on a picture this many times smaller."""
 
@@ -37,41 +43,29 @@ class Canvas:
         self.drawn_px = side_px * OVERSAMPLING
         self._picture = _studio(self.drawn_px).copy()
 
-    def shape(
-        self,
-        outline: Outline,
-        fill: Fill,
-        *,
-        form: Form = Form.SOFT,
-        holes: Sequence[Outline] = (),
-        light: float = 1.0,
-    ) -> None:
+    def shape(self, outline: Outline, fill: Fill, *, form: Form = Form.SOFT, light: float = 1.0) -> None:
         """Fill an outline; ``light`` says how strong light and shade on it are."""
-        mask = self._mask(outline, holes)
-        bounds = mask.getbbox()
-        if bounds is None:
-            return
-        mask = mask.crop(bounds)
+        mask, bounds = self._mask(outline, 0.0, lambda drawing, pixels: drawing.polygon(pixels, fill=255))
         surface = fill.crop(bounds) if isinstance(fill, Image.Image) else Image.new("RGB", mask.size, fill)
         if form is Form.SOFT:
             surface = _lit(surface, _relief(mask, self.drawn_px), light)
         elif form is Form.ROUND:
             surface = _lit(surface, _cylinder(mask.size), light)
-        self._picture.paste(surface, bounds[:2], mask)
+        self._picture.paste(surface, bounds, mask)
 
     def line(self, points: Sequence[Point], colour: Colour, width: float, opacity: float = 1.0) -> None:
-        """A line of a width in units, for seams and laces."""
-        mask = Image.new("L", self._picture.size)
-        pixels = self._pixels(points)
-        width_px = max(1, round(width * self._unit))
-        drawing = ImageDraw.Draw(mask)
-        drawing.line(pixels, fill=round(255 * opacity), width=width_px, joint="curve")
-        for x, y in (pixels[0], pixels[-1]):
-            r = width_px / 2 - 0.5
-            drawing.ellipse((x - r, y - r, x + r, y + r), fill=round(255 * opacity))
-        bounds = mask.getbbox()
-        if bounds is not None:
-            self._picture.paste(colour, bounds, mask.crop(bounds))
+        """A line of a width in units, its ends round, for seams and laces."""
+        ink = round(255 * opacity)
+        width_px = max(2, round(width * self._unit * _MASK_OVERSAMPLING))
+
+        def draw(drawing: ImageDraw.ImageDraw, pixels: Sequence[Point]) -> None:
+            drawing.line(pixels, fill=ink, width=width_px, joint="curve")
+            for x, y in (pixels[0], pixels[-1]):
+                r = width_px / 2 - 0.5
+                drawing.ellipse((x - r, y - r, x + r, y + r), fill=ink)
+
+        mask, bounds = self._mask(points, width, draw)
+        self._picture.paste(colour, bounds, mask)
 
     def shadow(self, outline: Outline, *, blur: float = 2.5, strength: float = 0.35) -> None:
         """Darken what an outline shades, softly; draw it before the shape that throws it."""
@@ -91,16 +85,19 @@ class Canvas:
     def _unit(self) -> float:
         return self.drawn_px / 100
 
-    def _pixels(self, points: Sequence[Point]) -> list[Point]:
-        return [(x * self._unit, y * self._unit) for x, y in points]
-
-    def _mask(self, outline: Outline, holes: Sequence[Outline]) -> Image.Image:
-        mask = Image.new("L", self._picture.size)
-        drawing = ImageDraw.Draw(mask)
-        drawing.polygon(self._pixels(outline), fill=255)
-        for hole in holes:
-            drawing.polygon(self._pixels(hole), fill=0)
-        return mask
+    def _mask(
+        self, points: Sequence[Point], margin: float, draw: Callable[[ImageDraw.ImageDraw, Sequence[Point]], None]
+    ) -> tuple[Image.Image, tuple[int, int, int, int]]:
+        """What ``draw`` covers, its edges smoothed, and where on the canvas that is; not more than is needed."""
+        unit = self._unit
+        left, top = (math.floor((min(p[axis] for p in points) - margin) * unit) for axis in (0, 1))
+        right, bottom = (math.ceil((max(p[axis] for p in points) + margin) * unit) + 1 for axis in (0, 1))
+        large = Image.new("L", ((right - left) * _MASK_OVERSAMPLING, (bottom - top) * _MASK_OVERSAMPLING))
+        pixels = [
+            ((x * unit - left) * _MASK_OVERSAMPLING, (y * unit - top) * _MASK_OVERSAMPLING) for x, y in points
+        ]
+        draw(ImageDraw.Draw(large), pixels)
+        return large.reduce(_MASK_OVERSAMPLING), (left, top, right, bottom)
 
     def _soft(self, outline: Outline, blur: float) -> Image.Image:
         side = self.drawn_px // _COARSE
@@ -149,7 +146,8 @@ def _cylinder(size: tuple[int, int]) -> NDArray[np.float64]:
 
 def _lit(surface: Image.Image, light: NDArray[np.float64], strength: float) -> Image.Image:
     light = light * strength * 255
-    shade = Image.fromarray((255 - np.clip(-light, 0, 200)).astype(np.uint8))
+    # Shade saturates, as light from the studio's walls fills it.
+    shade = Image.fromarray((255 - 130 * np.tanh(np.clip(-light, 0, None) / 150)).astype(np.uint8))
     gloss = Image.fromarray(np.clip(light * 0.55, 0, 150).astype(np.uint8))
     surface = ImageChops.multiply(surface, _enlarged(shade, surface.size))
     return ImageChops.screen(surface, _enlarged(gloss, surface.size))

@@ -39,7 +39,7 @@ def t_shirt(canvas: Canvas, look: Look, rng: Random) -> None:
     )
     body = mirrored([*reversed(neck), *right])
     canvas.shadow(moved(body, 1.2, 2.0), blur=2.2, strength=0.33)
-    back = mirrored([(50.0, 17.2), *smooth([(56.0, 16.6), (60.5, 15.0)]), (60.5, 17.0), *neck])
+    back = mirrored([(50.0, 15.8), *smooth([(56.0, 15.8), (60.5, 15.2)]), *neck])
     canvas.shape(back, darker(look.colour, 0.42), form=Form.FLAT)
     canvas.shape(body, look.surface, light=0.85)
     for side in (1, -1):
@@ -196,7 +196,7 @@ def umbrella(canvas: Canvas, look: Look, rng: Random) -> None:
     for left, right in pairwise(ribs):
         sag = edge - 4.2 + abs((left + right) / 2 - 50) * 0.03
         scallops += smooth([(left, edge), ((left + right) / 2, sag), (right, edge)])
-    under = [*scallops, *ellipse(50, edge - 0.5, 40, 4.5, 0, 180)]
+    under = [*scallops, *ellipse(50, edge - 0.5, 40, 3.2, 0, 180)]
     canvas.shape(placed(under), darker(look.colour, 0.45), form=Form.FLAT)
     dome = [
         *smooth([(10, edge), (15, 36), (30, 21.5), (50, top), (70, 21.5), (85, 36), (90, edge)]),

@@ -79,11 +79,11 @@ def plate(canvas: Canvas, look: Look, rng: Random) -> None:
     """Seen from above; the pattern is on the rim, or all over."""
     radius = rng.uniform(36, 38)
     canvas.shadow(ellipse(51.5, 53, radius, radius), blur=2.6, strength=0.42)
-    canvas.shape(ellipse(50, 50, radius, radius), look.surface, light=0.9)
-    well = radius * (0.62 if look.variant == 0 else 0.7)
-    canvas.shape(ellipse(50, 50, well + 1.0, well + 1.0), darker(look.colour, 0.2), form=Form.FLAT)
+    canvas.shape(ellipse(50, 50, radius, radius), look.surface, light=0.55)
+    well = radius * 0.68
     centre = lighter(look.ink, 0.72) if look.variant == 0 else look.surface
-    canvas.shape(ellipse(50.3, 50.4, well, well), centre, light=-0.5)
+    canvas.shape(ellipse(50, 50, well, well), centre, light=-0.45)
+    canvas.line(ellipse(50, 50, well, well), darker(look.colour, 0.2), 0.6, 0.7)
     canvas.line(ellipse(50, 50, radius - 0.7, radius - 0.7), lighter(look.colour, 0.5), 0.7, 0.8)
     canvas.gleam(ribbon(ellipse(50, 50, radius - 5, radius - 5, 200, 250), 2.4), blur=1.2, strength=0.55)
 
@@ -150,8 +150,8 @@ def chair(canvas: Canvas, look: Look, rng: Random) -> None:
             canvas.shape(arm, darker(look.colour, 0.1), light=1.1)
     canvas.shape(seat, look.surface, light=1.1)
     canvas.line(smooth([(26.0, 64.0), (50.0, 65.4), (74.0, 64.0)]), darker(look.colour, 0.4), 0.5, 0.5)
-    for x, y in ((42.0, 29.0), (58.0, 29.0), (50.0, 38.0)):
-        canvas.shape(ellipse(x, y + (top - 16), 0.9, 0.9), darker(look.colour, 0.35), light=1.0)
+    for x, y in ((41.0, 27.0), (59.0, 27.0), (50.0, 34.0), (41.0, 41.0), (59.0, 41.0)):
+        canvas.shape(ellipse(x, y + (top - 16) * 0.6, 0.8, 0.8), darker(look.colour, 0.35), light=1.0)
 
 
 def clock(canvas: Canvas, look: Look, rng: Random) -> None:
@@ -183,7 +183,7 @@ def clock(canvas: Canvas, look: Look, rng: Random) -> None:
 
 
 def _bells(canvas: Canvas, look: Look, cy: float) -> None:
-    canvas.shape(ribbon(smooth([(41, 22), (50, 13.5), (59, 22)]), 2.0), BRASS, light=1.2)
+    canvas.shape(ribbon(ellipse(50, 22, 9, 8, 185, 355), 2.0), BRASS, light=1.2)
     for side in (-1, 1):
         leg: list[Point] = [(50 + side * 17, cy + 20), (50 + side * 23, cy + 33)]
         canvas.shape(ribbon(leg, 3.4), darker(look.colour, 0.3), light=1.0)
