@@ -158,7 +158,8 @@ def _focus_panel(focus: Focus | None, name: Name, rows: int) -> Panel:
     else:
         lines.append(Text.assemble(("for you ", "green")).append_text(_changed(focus)))
         lines.append(_ranked(focus, name, rows - 2))
-    return _panel(Group(*lines), f"following {printable(focus.subject)}", "green")
+    guest = bool(focus.actions) and focus.actions[0].user_id is None
+    return _panel(Group(*lines), f"following {'a guest' if guest else printable(focus.subject)}", "green")
 
 
 def _changed(focus: Focus) -> Text:
