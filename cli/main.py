@@ -8,9 +8,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli import config, kafka
+from cli import config, kafka, publish
 from cli.demo import demo
 from cli.run import run
+from cli.simulate import simulate
 from cli.watch import show, watch
 from schemas.errors import ConfigurationError, RecsysError
 
@@ -24,8 +25,10 @@ app = typer.Typer(
 )
 app.add_typer(config.app, name="config")
 app.add_typer(kafka.app, name="kafka")
+app.add_typer(publish.app, name="publish")
 app.command()(run)
 app.command()(demo)
+app.command()(simulate)
 app.command()(watch)
 app.command()(show)
 

@@ -52,9 +52,7 @@ def simulate(
                 shop.publish(event)
                 sent += 1
                 if sent % max(1, int(rate)) == 0:
-                    status.update(
-                        f"{shoppers:,} shoppers, {len(products):,} products, {sent:,} events; Ctrl-C ends"
-                    )
+                    status.update(f"{sent:,} events of {shoppers:,} shoppers on {len(products):,} products")
         except KeyboardInterrupt:
             pass
     note(f"{sent:,} events published")
