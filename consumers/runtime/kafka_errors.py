@@ -15,10 +15,14 @@ from schemas.errors import (
     TransactionAbortedError,
 )
 
+
+class InstanceTakenError(RecsysError):
+    """Another process of the stage runs under the same instance name; this one has to end."""
+
+
 _FENCED = (
     errors.ProducerFencedError,
     errors.InvalidProducerEpochError,
-    errors.FencedInstanceIdError,
     errors.IllegalGenerationError,
     errors.UnknownMemberIdError,
     errors.CommitFailedError,
@@ -45,6 +49,11 @@ def translated(error: Exception, doing: str, *, in_transaction: bool = False) ->
     said = f"{doing}: {type(error).__name__} {error}".strip()
     if isinstance(error, _REFUSED):
         return ConfigurationError(f"Kafka refused {said}")
+    if isinstance(error, errors.FencedInstanceIdError):
+        return InstanceTakenError(
+            "another process of this stage runs under the same instance name; give each one its own "
+            "RECSYS_RUNTIME__INSTANCE"
+        )
     if isinstance(error, _FENCED):
         return FencedError(f"another process took over while {said}")
     return TransactionAbortedError(said) if in_transaction else KafkaUnavailableError(f"Kafka failed {said}")

@@ -18,15 +18,21 @@ _CHUNK_RECORDS = 5_000
 _WAIT_MS = 100
 
 
-def consumer_options(kafka: KafkaSettings, runtime: RuntimeSettings) -> dict[str, Any]:
-    """What every consumer of the runtime has in common."""
+def consumer_options(
+    kafka: KafkaSettings, runtime: RuntimeSettings, fetch_max_wait_ms: int = 500
+) -> dict[str, Any]:
+    """What every consumer of the runtime has in common.
+
+    ``fetch_max_wait_ms`` is how long the broker holds a fetch while there is nothing: it answers at once when
+    something comes, but a fetch for other partitions has to wait for it.
+    """
     return {
         **kafka.client_options(),
         "isolation_level": "read_committed",
         "auto_offset_reset": "earliest",
         "enable_auto_commit": False,
         "allow_auto_create_topics": False,
-        "fetch_max_wait_ms": 500,
+        "fetch_max_wait_ms": fetch_max_wait_ms,
         "max_partition_fetch_bytes": 4_000_000,
         "retry_backoff_ms": 20,
         "request_timeout_ms": runtime.request_timeout_ms,
@@ -38,11 +44,11 @@ def consumer_options(kafka: KafkaSettings, runtime: RuntimeSettings) -> dict[str
 class TopicReader:
     """A consumer without a group. ``partitions`` are ours, without the prefix."""
 
-    def __init__(self, kafka: KafkaSettings, runtime: RuntimeSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, runtime: RuntimeSettings, fetch_max_wait_ms: int = 500) -> None:
         self._prefix = kafka.topic_prefix
         self._timeout_ms = runtime.request_timeout_ms
         with kafka_errors("connecting a reader"):
-            self._consumer = KafkaConsumer(**consumer_options(kafka, runtime))
+            self._consumer = KafkaConsumer(**consumer_options(kafka, runtime, fetch_max_wait_ms))
             # Sees the log's end past transactions that are still open, which readers have to wait for.
             self._ends = KafkaConsumer(
                 **{**consumer_options(kafka, runtime), "isolation_level": "read_uncommitted"}

@@ -7,7 +7,7 @@ membership, where the process has an instance name).
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -24,9 +24,13 @@ from consumers.runtime.records import OutRecord, Record, TopicPartition
 from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.stage import StageSpec
 from consumers.runtime.transport import Assignment
+from schemas.errors import ConfigurationError, FencedError
 from schemas.kafka_settings import KafkaSettings
 
 _KEEP_ALIVE_MS = 5
+
+_RESTORE_FETCH_WAIT_MS = 10
+"""Partitions are restored one after the other, and each has to wait for the fetch of the one before."""
 
 
 class KafkaTransport:
@@ -38,15 +42,15 @@ class KafkaTransport:
         self._timeout_ms = runtime.request_timeout_ms
         self._group = kafka.named(spec.name)
         member = f"{self._group}-{runtime.instance or uuid.uuid4().hex[:12]}"
-        self._reader = TopicReader(kafka, runtime)
+        self._reader = TopicReader(kafka, runtime, _RESTORE_FETCH_WAIT_MS)
+        self._check_partitions(spec)
         self._tables: TopicReader | None = None
-        for topic in (*spec.inputs, *spec.changelogs):
-            self._reader.partition_count(topic.name)
         if spec.tables:
             self._tables = TopicReader(kafka, runtime)
             self._tables.follow([topic.name for topic in spec.tables])
         self._writer = TransactionalWriter(kafka, runtime, member)
-        self._changes = _Changes()
+        self._changes = _Changes(self._ours)
+        self._membership: Any = None
         self._held: set[KafkaPartition] = set()
         with kafka_errors("joining the group"):
             self._consumer = KafkaConsumer(
@@ -57,44 +61,39 @@ class KafkaTransport:
                 session_timeout_ms=runtime.session_timeout_ms,
                 heartbeat_interval_ms=runtime.heartbeat_interval_ms,
                 max_poll_interval_ms=runtime.max_poll_interval_ms,
-                partition_assignment_strategy=(SoleOwnerAssignor if spec.sole_owner else RangePartitionAssignor,),
+                partition_assignment_strategy=(
+                    SoleOwnerAssignor() if spec.sole_owner else RangePartitionAssignor,
+                ),
             )
-            self._consumer.subscribe([kafka.named(topic) for topic in spec.inputs], listener=self._changes)
+            topics = [kafka.named(topic) for topic in spec.inputs]
+            self._consumer.subscribe(topics, listener=self._changes)
+            for topic in topics:  # known before the group is joined, or the first deal would be of nothing
+                self._consumer.partitions_for_topic(topic)
 
     def assignment(self) -> Assignment:
         """The partitions owned now."""
-        version = self._changes.version
-        return Assignment(version, frozenset(self._ours(partition) for partition in self._consumer.assignment()))
+        return self._changes.assignment
 
     def poll(self, max_records: int, timeout_ms: int) -> list[Record]:
         """Input records; none of partitions that were only just assigned."""
-        version = self._changes.version
         with kafka_errors("reading input"):
-            self._insist_on_join()
-            polled = self._consumer.poll(timeout_ms, max_records)
-            if self._changes.version != version:
-                self._hold()
-                return []
+            polled = self._poll(max_records, timeout_ms)
         return to_records(polled, len(self._prefix))
 
     def keep_alive(self) -> None:
         """Heartbeats go out by themselves; this says that the work goes on, and lets a rebalance happen."""
-        version = self._changes.version
         with kafka_errors("staying in the group"):
-            flowing = [p for p in self._consumer.assignment() if p not in self._held]
+            flowing = self._consumer.assignment() - self._held
             self._consumer.pause(*flowing)
-            self._insist_on_join()
-            self._consumer.poll(_KEEP_ALIVE_MS, 1)
-            if self._changes.version != version:
-                self._hold()
-            else:
-                self._consumer.resume(*flowing)
+            self._poll(1, _KEEP_ALIVE_MS)
+            self._consumer.resume(*flowing - self._held)
 
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Committed offsets, once no transaction over them is pending (KIP-447)."""
         theirs = [self._theirs(partition) for partition in partitions]
         if not theirs:
             return {}
+        self._writer.prepare()
         with kafka_errors("reading committed offsets"):
             coordinator = self._consumer._coordinator  # noqa: SLF001  (the public method asks for one at a time)
             found = coordinator.fetch_committed_offsets(theirs, timeout_ms=self._timeout_ms)
@@ -133,9 +132,16 @@ class KafkaTransport:
         return self._tables is None or self._tables.caught_up()
 
     def commit(self, records: Sequence[OutRecord], offsets: Mapping[TopicPartition, int]) -> None:
-        """One transaction, in the name of the group's generation."""
+        """One transaction, in the name of the generation of the group that the input came under.
+
+        Kafka fences by the generation, not by who owns a partition, and fences nobody who names none: kafka-python
+        forgets its generation when it hears that the group went on without it.
+        """
+        member, owned = self._membership, self._changes.assignment.since
+        if member is None or member.generation_id < 0 or not offsets.keys() <= owned.keys():
+            raise FencedError("the group went on without this process")
         theirs = {self._theirs(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()}
-        self._writer.commit(records, theirs, self._consumer.group_metadata())
+        self._writer.commit(records, theirs, member)
 
     def lag(self) -> dict[TopicPartition, int]:
         """Records behind the last known end of each partition."""
@@ -155,6 +161,27 @@ class KafkaTransport:
             self._reader.close()
             if self._tables is not None:
                 self._tables.close()
+
+    def _poll(self, max_records: int, timeout_ms: int) -> Any:
+        assignment = self._changes.assignment
+        self._insist_on_join()
+        polled = self._consumer.poll(timeout_ms, max_records)
+        if self._changes.assignment is assignment:
+            return polled
+        # Only now: while a join is under way the client names a generation whose assignment it does not know yet.
+        self._membership = self._consumer.group_metadata()
+        self._hold()
+        return {}
+
+    def _check_partitions(self, spec: StageSpec) -> None:
+        """A shard is one number in all of its topics, so they need equally many partitions."""
+        topics = (*spec.inputs, *spec.changelogs)
+        counts = {self._prefix + topic.name: self._reader.partition_count(topic.name) for topic in topics}
+        if not spec.sole_owner and len(set(counts.values())) > 1:
+            raise ConfigurationError(
+                f"{spec.name} needs topics with equally many partitions, but they have {counts}; create them anew "
+                "with `recsys kafka topics`, or give those with fewer more partitions while they are empty"
+            )
 
     def _insist_on_join(self) -> None:
         """Keep wanting a join that outlasts one poll.
@@ -179,20 +206,20 @@ class KafkaTransport:
 
 
 class _Changes(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Counts the changes of the assignment. Nothing else is done while partitions are revoked: between two polls
-    there is no uncommitted work, and the state is dropped when the worker adopts what it owns then."""
+    """Keeps account of what is owned. Nothing else is done while partitions are revoked: between two polls there
+    is no uncommitted work, and the state of what is lost is dropped when the worker adopts what it owns then."""
 
-    def __init__(self) -> None:
-        self.version = 0
+    def __init__(self, ours: Callable[[Any], TopicPartition]) -> None:
+        self._ours = ours
+        self.assignment = Assignment(0, {})
 
-    def on_partitions_revoked(self, revoked: object) -> None:
-        """Some partitions are no longer owned."""
-        self.version += 1
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """The group deals anew, and names all that is owned; what stays is known when it has dealt."""
 
-    def on_partitions_assigned(self, assigned: object) -> None:
-        """Some partitions are owned now."""
-        self.version += 1
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """The group has dealt; these are all that is owned."""
+        self.assignment = self.assignment.dealt(map(self._ours, assigned))
 
-    def on_partitions_lost(self, lost: object) -> None:
+    def on_partitions_lost(self, lost: Iterable[Any]) -> None:
         """The group went on without this process."""
-        self.version += 1
+        self.assignment = self.assignment.dealt(())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ _RETRY_BACKOFF_MS = 5
 
 _CLOSE_SECONDS = 2.0
 
+_DELIVERY_TIMEOUTS = 10
+"""How much longer than a transaction the client may try to deliver. It commits a transaction without the records
+that it gave up (kafka-python 3.0 leaves its state as it is then), so it must never be the first to give up."""
+
 
 class TransactionalWriter:
     """A transactional producer that is made anew after every transaction that did not plainly commit.
@@ -37,21 +42,21 @@ class TransactionalWriter:
     def commit(self, records: Sequence[OutRecord], offsets: Mapping[Any, Any], group: Any) -> None:
         """One transaction; ``TransactionAbortedError`` or ``FencedError`` where it may not have committed."""
         try:
-            producer = self._ready()
-            producer.begin_transaction()
-            self._send(producer, records)
-            manager, sender = producer._transaction_manager, producer._sender  # noqa: SLF001
-            # The public methods wait without a limit, which would hang with the broker gone.
-            if offsets:
-                pending = manager.send_offsets_to_transaction(offsets, group)
-                sender.wakeup()
-                self._wait(pending, "sending offsets")
-            pending = manager.begin_commit()
-            sender.wakeup()
-            self._wait(pending, "committing")
+            self._commit(self._ready(), records, offsets, group)
         except KafkaError as error:
             self._discard()
             raise translated(error, "writing a transaction", in_transaction=True) from error
+        except BaseException:
+            self._discard()
+            raise
+
+    def prepare(self) -> None:
+        """Connect now, which ends at once what a predecessor of the same id has left open."""
+        try:
+            self._ready()
+        except KafkaError as error:
+            self._discard()
+            raise translated(error, "preparing transactions") from error
         except BaseException:
             self._discard()
             raise
@@ -60,9 +65,27 @@ class TransactionalWriter:
         """Let go of the producer; what was not committed is not there."""
         self._discard()
 
-    def _wait(self, pending: Any, doing: str) -> None:
-        if not pending.wait(timeout_ms=self._runtime.commit_timeout_ms):
-            raise KafkaTimeoutError(f"{doing} took more than {self._runtime.commit_timeout_ms} ms")
+    def _commit(self, producer: Any, records: Sequence[OutRecord], offsets: Mapping[Any, Any], group: Any) -> None:
+        # The public methods wait without a limit, which would hang with the broker gone.
+        deadline = time.monotonic() + self._runtime.commit_timeout_ms / 1000
+        manager, sender = producer._transaction_manager, producer._sender  # noqa: SLF001
+        epoch = manager.producer_id_and_epoch
+        producer.begin_transaction()
+        self._send(producer, records)
+        if offsets:
+            pending = manager.send_offsets_to_transaction(offsets, group)
+            sender.wakeup()
+            self._wait(pending, deadline)
+        pending = manager.begin_commit()
+        sender.wakeup()
+        self._wait(pending, deadline)
+        if manager.producer_id_and_epoch != epoch:
+            # kafka-python 3.0 got itself a new epoch (KIP-360), which aborts, and says that it committed.
+            raise KafkaError("the transaction was aborted by a new producer epoch")
+
+    def _wait(self, pending: Any, deadline: float) -> None:
+        if not pending.wait(timeout_ms=max(0.0, deadline - time.monotonic()) * 1000):
+            raise KafkaTimeoutError(f"it took more than {self._runtime.commit_timeout_ms} ms")
 
     def _send(self, producer: Any, records: Sequence[OutRecord]) -> None:
         named = self._kafka.topic_prefix
@@ -96,9 +119,8 @@ class TransactionalWriter:
                     retry_backoff_ms=_RETRY_BACKOFF_MS,
                     max_block_ms=self._runtime.commit_timeout_ms,
                     request_timeout_ms=self._runtime.request_timeout_ms,
-                    delivery_timeout_ms=max(
-                        self._runtime.commit_timeout_ms, self._runtime.request_timeout_ms + 1_000
-                    ),
+                    delivery_timeout_ms=_DELIVERY_TIMEOUTS
+                    * max(self._runtime.commit_timeout_ms, self._runtime.request_timeout_ms),
                     bootstrap_timeout_ms=self._runtime.connect_timeout_ms,
                     allow_auto_create_topics=False,
                     metrics_enabled=False,

@@ -30,6 +30,7 @@ class MemoryLog:
         self._logs: dict[TopicPartition, list[Record]] = {
             TopicPartition(name, p): [] for name in TOPICS for p in range(partitions)
         }
+        self._begins: dict[TopicPartition, int] = dict.fromkeys(self._logs, 0)
         self._offsets: dict[tuple[str, TopicPartition], int] = {}
         self._groups: dict[str, list[MemoryTransport]] = {}
         self._failures: list[Failure] = []
@@ -52,7 +53,8 @@ class MemoryLog:
             raise ConfigurationError(f"no partition {partition} of a topic {topic!r}")
         if timestamp_ms is None or TOPICS[topic].broker_time:
             timestamp_ms = self.now_ms
-        record = Record(topic, partition, len(log), timestamp_ms, key, value, tuple(headers))
+        offset = self.end(TopicPartition(topic, partition))
+        record = Record(topic, partition, offset, timestamp_ms, key, value, tuple(headers))
         log.append(record)
         return record
 
@@ -71,11 +73,21 @@ class MemoryLog:
 
     def slice(self, partition: TopicPartition, begin: int, end: int | None = None) -> list[Record]:
         """Records of a partition by offset."""
-        return self._logs[partition][begin:end]
+        first = self._begins[partition]
+        return self._logs[partition][max(0, begin - first) : None if end is None else max(0, end - first)]
 
     def end(self, partition: TopicPartition) -> int:
         """The next offset of a partition."""
-        return len(self._logs[partition])
+        return self._begins[partition] + len(self._logs[partition])
+
+    def drop_consumed(self) -> None:
+        """Let go of the records that every member has taken; no state can be restored from them afterwards."""
+        members = [member for group in self._groups.values() for member in group]
+        for partition, log in self._logs.items():
+            taken = [member.taken(partition) for member in members]
+            low = min((position for position in taken if position is not None), default=self.end(partition))
+            del log[: low - self._begins[partition]]
+            self._begins[partition] = max(low, self._begins[partition])
 
     def committed(self, group: str, partition: TopicPartition) -> int:
         """The committed offset of a group, 0 before the first."""
@@ -133,20 +145,23 @@ class MemoryTransport:
         self._inputs = inputs
         self.sole_owner = sole_owner
         self._tables = {TopicPartition(t, p): 0 for t in tables for p in range(log.partitions)}
-        self._version = 0
-        self._partitions: frozenset[TopicPartition] = frozenset()
+        self._assignment = Assignment(0, {})
         self._positions: dict[TopicPartition, int] = {}
         self._closed = False
         log.join(group, self)
 
     def assign(self, numbers: Sequence[int]) -> None:
         """Called by the log when the group's partitions are dealt anew."""
-        self._version += 1
-        self._partitions = frozenset(TopicPartition(t, n) for t in self._inputs for n in numbers)
+        self._assignment = self._assignment.dealt(TopicPartition(t, n) for t in self._inputs for n in numbers)
         self._positions = {}
 
+    def taken(self, partition: TopicPartition) -> int | None:
+        """How far this member has read a partition; None for one that it does not read."""
+        positions = [p.get(partition) for p in (self._positions, self._tables)]
+        return min((position for position in positions if position is not None), default=None)
+
     def assignment(self) -> Assignment:
-        return Assignment(self._version, self._partitions)
+        return self._assignment
 
     def poll(self, max_records: int, timeout_ms: int) -> list[Record]:
         records: list[Record] = []
@@ -185,7 +200,7 @@ class MemoryTransport:
         return all(position >= self._log.end(partition) for partition, position in self._tables.items())
 
     def commit(self, records: Sequence[OutRecord], offsets: Mapping[TopicPartition, int]) -> None:
-        if self._closed or not set(offsets) <= self._partitions:
+        if self._closed or not offsets.keys() <= self._assignment.since.keys():
             raise FencedError("the partitions of this transaction belong to another member now")
         self._log.commit(self._group, records, offsets)
 

@@ -20,25 +20,21 @@ class Progress:
         self._spec = spec
         self._changelogs = frozenset(topic.name for topic in spec.changelogs)
         self.positions: dict[TopicPartition, int] = {}
-        self._committed: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, int] = {}
         self._deferred: dict[TopicPartition, set[int]] = {}
 
     def begin(self, positions: Mapping[TopicPartition, int]) -> None:
         """Start these partitions anew."""
         for partition, offset in positions.items():
-            self.positions[partition] = self._committed[partition] = offset
+            self.positions[partition] = self.committed[partition] = offset
             self._deferred.pop(partition, None)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """These partitions are somebody else's now."""
         for partition in partitions:
             self.positions.pop(partition, None)
-            self._committed.pop(partition, None)
+            self.committed.pop(partition, None)
             self._deferred.pop(partition, None)
-
-    def is_current(self, committed: Mapping[TopicPartition, int]) -> bool:
-        """True where nobody else has committed beyond what this process did itself."""
-        return all(self._committed.get(partition) == offset for partition, offset in committed.items())
 
     def advance(self, records: Sequence[Record]) -> None:
         """These records were taken."""
@@ -57,13 +53,13 @@ class Progress:
         moved: dict[TopicPartition, int] = {}
         for partition, position in self.positions.items():
             offset = min(self._deferred.get(partition) or (position,))
-            if offset != self._committed.get(partition):
+            if offset != self.committed.get(partition):
                 moved[partition] = offset
         return moved
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """These offsets were committed."""
-        self._committed.update(offsets)
+        self.committed.update(offsets)
 
     def stamp(self, records: Sequence[OutRecord], offsets: Mapping[TopicPartition, int]) -> list[OutRecord]:
         """Give the changelog records the header that says which input they include."""
@@ -81,7 +77,7 @@ class Progress:
         return stamped
 
     def _offsets_json(self, shard: int | None, offsets: Mapping[TopicPartition, int]) -> bytes:
-        included = {**self._committed, **offsets}
+        included = {**self.committed, **offsets}
         return json.dumps(
             {f"{p.topic}/{p.partition}": o for p, o in sorted(included.items()) if shard in (None, p.partition)}
         ).encode()

@@ -34,43 +34,45 @@ class Restorer:
     def adopt(self, assignment: Assignment, out: Outbox, stopping: Callable[[], bool]) -> bool:
         """Revoke what was lost, restore what is new, start to read; False if the assignment moved meanwhile.
 
-        Partitions that were owned before and that nobody else has moved on since are kept as they are.
+        Shards that have been owned without a break since the last time are kept as they are.
         """
-        shards = {partition.partition for partition in assignment.partitions}
-        committed = self._transport.committed(sorted(assignment.partitions))
-        kept = {s for s in self._owned & shards if self._is_current(s, committed)}
-        if self._stage.spec.sole_owner and kept != shards:
-            kept = set()
+        shards = {partition.partition for partition in assignment.since}
+        kept = self._kept(assignment, shards)
         dropped = sorted(self._owned - kept)
         if dropped:
             self._stage.revoke(dropped)
             self._progress.forget([p for p in self._progress.positions if p.partition in dropped])
-        self._owned = kept
         new = sorted(shards - kept)
-        begin = {p: o for p, o in committed.items() if p.partition not in kept}
-        for partition, included in self._read_changelogs(new, begin, stopping):
+        self._owned = shards  # from here on a reset drops the new ones too, however far they have come
+        begin = self._transport.committed(sorted(p for p in assignment.since if p.partition not in kept))
+
+        def interrupted() -> bool:
+            return stopping() or self._transport.assignment().version != assignment.version
+
+        for partition, included in self._read_changelogs(new, begin, interrupted):
             begin[partition] = max(begin[partition], included)
-        if stopping() or self._transport.assignment().version != assignment.version:
+        if interrupted():
             self._stage.revoke(new)
-            self._progress.forget([p for p in self._progress.positions if p.partition in new])
+            self._owned = kept
             return False
         self._progress.begin(begin)
-        self._owned = shards
         self._stage.restored(new, out)
         self._transport.start(dict(self._progress.positions))
         self.version = assignment.version
         return True
 
-    def _is_current(self, shard: int, committed: dict[TopicPartition, int]) -> bool:
-        return self._progress.is_current({p: o for p, o in committed.items() if p.partition == shard})
+    def _kept(self, assignment: Assignment, shards: set[int]) -> set[int]:
+        new = {partition.partition for partition, since in assignment.since.items() if since > self.version}
+        kept = (self._owned & shards) - new
+        return set() if self._stage.spec.sole_owner and kept != shards else kept
 
     def _read_changelogs(
-        self, shards: list[int], begin: dict[TopicPartition, int], stopping: Callable[[], bool]
+        self, shards: list[int], begin: dict[TopicPartition, int], interrupted: Callable[[], bool]
     ) -> Iterable[tuple[TopicPartition, int]]:
         """Feed the stage; yields the input offsets that the changelogs say they include."""
         spec = self._stage.spec
         if spec.source_changelog:
-            self._read_inputs(begin, stopping)
+            self._read_inputs(begin, interrupted)
         reads: list[TopicPartition] = []
         for topic in spec.changelogs:
             numbers = range(self._transport.partition_count(topic.name)) if spec.sole_owner else shards
@@ -83,14 +85,14 @@ class Restorer:
                     if source in begin:
                         yield source, offset
                 self._transport.keep_alive()
-                if stopping():
+                if interrupted():
                     return
 
-    def _read_inputs(self, begin: dict[TopicPartition, int], stopping: Callable[[], bool]) -> None:
+    def _read_inputs(self, begin: dict[TopicPartition, int], interrupted: Callable[[], bool]) -> None:
         """Feed the inputs before the committed offsets; what was refused then is left out again."""
         for partition, offset in begin.items():
             for records in self._transport.read(partition, offset):
                 self._stage.restore(self._decoder.tables(records))
                 self._transport.keep_alive()
-                if stopping():
+                if interrupted():
                     return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _INSTANCE = re.compile(r"[A-Za-z0-9._-]{1,60}")
 
@@ -15,6 +16,9 @@ class WorkerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_batch_records: int = Field(default=4_000, ge=1, description="input records in one transaction at most")
+    max_batch_seconds: float = Field(
+        default=2.0, gt=0, description="time that a batch may take; where one takes longer the next are smaller"
+    )
     idle_poll_ms: int = Field(default=100, ge=1, description="longest wait for input while there is nothing to do")
     busy_poll_ms: int = Field(default=5, ge=1, description="longest wait while background work is under way")
     table_records_per_round: int = Field(
@@ -65,3 +69,15 @@ class RuntimeSettings(BaseModel):
         if instance is not None and not _INSTANCE.fullmatch(instance):
             raise ValueError("instance may hold 1 to 60 of the characters A-Z a-z 0-9 . _ -")
         return instance
+
+    @model_validator(mode="after")
+    def _quick_hand_over(self) -> Self:
+        work_ms = 1_000 * self.worker.max_batch_seconds + self.commit_timeout_ms
+        if 5 * work_ms > self.max_poll_interval_ms:
+            raise ValueError(
+                f"a batch and its transaction may take {work_ms:.0f} ms, more than a fifth of "
+                "max_poll_interval_ms; lower worker.max_batch_seconds or commit_timeout_ms, or raise that one"
+            )
+        if 3 * self.heartbeat_interval_ms > self.session_timeout_ms:
+            raise ValueError("session_timeout_ms has to be at least three times heartbeat_interval_ms")
+        return self

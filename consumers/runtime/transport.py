@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,10 +11,19 @@ from consumers.runtime.records import OutRecord, Record, TopicPartition
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The partitions that this process owns now; ``version`` grows with every change of them."""
+    """The partitions that this process owns now; ``version`` grows with every change of them.
+
+    ``since`` gives the version since which each has been owned without a break. Where that is older than the
+    state that a process has of it, nobody else can have written to it meanwhile.
+    """
 
     version: int
-    partitions: frozenset[TopicPartition]
+    since: Mapping[TopicPartition, int]
+
+    def dealt(self, partitions: Iterable[TopicPartition]) -> Assignment:
+        """The next one, after these were dealt to this process."""
+        version = self.version + 1
+        return Assignment(version, {p: self.since.get(p, version) for p in partitions})
 
 
 class Transport(Protocol):
@@ -63,7 +72,7 @@ class Transport(Protocol):
         ...
 
     def commit(self, records: Sequence[OutRecord], offsets: Mapping[TopicPartition, int]) -> None:
-        """Write records and input offsets in one transaction.
+        """Write records and input offsets in one transaction; without offsets nothing fences a former owner.
 
         Raises ``TransactionAbortedError`` where it did not, or may not have, committed, and
         ``FencedError`` where another process took over; the caller restores before it goes on.

@@ -18,16 +18,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from consumers.runtime.decoding import Decoder, undecoded
+from consumers.runtime.batching import BatchLimit
+from consumers.runtime.decoding import Decoder
 from consumers.runtime.metrics import StageMetrics
 from consumers.runtime.outbox import PROCESSED, Outbox
+from consumers.runtime.poison import PoisonIsolation
 from consumers.runtime.progress import Progress
-from consumers.runtime.records import Record, TopicPartition
+from consumers.runtime.records import Record
 from consumers.runtime.restoring import Restorer
 from consumers.runtime.settings import WorkerSettings
 from consumers.runtime.stage import Stage
 from consumers.runtime.transport import Transport
-from schemas.errors import FencedError, RecsysError, TransactionAbortedError
+from schemas.errors import KafkaUnavailableError, RecsysError
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +56,8 @@ class Worker:
         self._restorer = Restorer(stage, transport, self._decoder, self._progress)
         self._stop = threading.Event()
         self._aborts = 0
-        self._poison = 0
-        self._isolate: dict[TopicPartition, int] = {}
+        self._poison = PoisonIsolation(self._settings.max_consecutive_poison)
+        self._limit = BatchLimit(self._settings.max_batch_records, self._settings.max_batch_seconds)
         self._tables_read = not stage.spec.tables
         self.processed: Counter[tuple[str, str]] = Counter()
         """Committed input messages by (topic, outcome)."""
@@ -64,6 +66,12 @@ class Worker:
     def ready(self) -> bool:
         """True while the state is in step with the partitions owned; a member that stands by is ready too."""
         return self._tables_read and 0 < self._restorer.version == self._transport.assignment().version
+
+    @property
+    def idle(self) -> bool:
+        """True while there is nothing to read and no background work under way."""
+        behind = not self._transport.tables_caught_up() or any(self._transport.lag().values())
+        return not behind and not self._stage.busy()
 
     def stop(self) -> None:
         """Ask the loop to end after the batch at hand; safe from a signal handler or another thread."""
@@ -89,11 +97,10 @@ class Worker:
         return 0
 
     def _round(self, timeout_ms: int | None) -> int:
-        self._follow_tables()
-        if not self._tables_read:
-            self._transport.keep_alive()
+        # Between here and the commit nothing lets the group deal anew but poll, so what is committed is owned.
+        if not self._read_tables() or not self._adopt_assignment():
             return 0
-        self._adopt_assignment()
+        self._follow_tables()
         records = self._poll(timeout_ms)
         if self._assignment_changed():
             return 0
@@ -103,9 +110,8 @@ class Worker:
 
     def _poll(self, timeout_ms: int | None) -> list[Record]:
         capacity = self._stage.capacity()
-        limit = self._settings.max_batch_records if capacity is None else capacity
-        if self._isolate:
-            limit = min(limit, 1)
+        limit = 1 if self._poison.isolating else self._limit.records
+        limit = limit if capacity is None else min(limit, capacity)
         if timeout_ms is None:
             busy = self._stage.busy()
             timeout_ms = self._settings.busy_poll_ms if busy else self._settings.idle_poll_ms
@@ -113,7 +119,14 @@ class Worker:
             self._transport.keep_alive()
             self._stop.wait(timeout_ms / 1000)
             return []
-        return self._transport.poll(min(limit, self._settings.max_batch_records), timeout_ms)
+        return self._transport.poll(limit, timeout_ms)
+
+    def _read_tables(self) -> bool:
+        """Before the group is joined, take what is on the tables; a bounded part of it each round."""
+        if not self._tables_read:
+            self._follow_tables()
+            self._tables_read = self._transport.tables_caught_up()
+        return self._tables_read
 
     def _follow_tables(self) -> None:
         records = self._transport.poll_tables(self._settings.table_records_per_round)
@@ -121,34 +134,40 @@ class Worker:
             out = Outbox(self._stage.spec.name)
             self._stage.follow(self._decoder.tables(records), out)
             self._commit(out, [])
-        if not self._tables_read:
-            self._tables_read = self._transport.tables_caught_up()
 
     def _work(self, records: Sequence[Record]) -> None:
         out = Outbox(self._stage.spec.name)
-        with self._metrics.batch(len(records)):
-            try:
-                if records:
-                    messages = self._decoder.inputs(records, out)
-                    if messages:
-                        self._stage.process(messages, out)
-                self._stage.poll(out)
-            except (TransactionAbortedError, FencedError):
-                raise
-            except Exception as error:
-                out = self._isolate_poison(records, error)
+        with self._metrics.batch(len(records)), self._limit.timed(len(records)):
+            if records:
+                self._process(records, out)
+            self._stage.poll(out)
         self._commit(out, records)
-        self._leave_isolation()
+        self._poison.passed(self._progress.positions)
+
+    def _process(self, records: Sequence[Record], out: Outbox) -> None:
+        sound = self._poison.sift(records, out)
+        try:
+            messages = self._decoder.inputs(sound, out)
+            if messages:
+                self._stage.process(messages, out)
+        except Exception as error:
+            if isinstance(error, RecsysError) and error.retriable:
+                raise
+            self._poison.isolate(sound, error)
 
     def _commit(self, out: Outbox, records: Sequence[Record]) -> None:
         self._progress.advance(records)
         self._progress.note(out)
         offsets = self._progress.to_commit()
-        if out.records or offsets:
+        if out.records and not offsets:
+            # A transaction without offsets is not fenced, so those that stand are committed once more; who owns
+            # nothing publishes nothing.
+            offsets = dict(self._progress.committed)
+        if offsets:
             with self._metrics.transaction():
                 self._transport.commit(self._progress.stamp(out.records, offsets), offsets)
             self._progress.commit(offsets)
-        self._aborts = 0
+            self._aborts = 0
         self._account(out, records)
 
     def _account(self, out: Outbox, records: Sequence[Record]) -> None:
@@ -170,12 +189,17 @@ class Worker:
     def _assignment_changed(self) -> bool:
         return self._restorer.version != self._transport.assignment().version
 
-    def _adopt_assignment(self) -> None:
+    def _adopt_assignment(self) -> bool:
+        """Bring the state in step with what is owned; False while that moves on or the process is to stop."""
+        if self._restorer.version < 0:
+            self._transport.keep_alive()  # hears first of what became of the group
         if not self._assignment_changed():
-            return
+            return True
         out = Outbox(self._stage.spec.name)
-        if self._restorer.adopt(self._transport.assignment(), out, self._stop.is_set):
-            self._commit(out, [])
+        if not self._restorer.adopt(self._transport.assignment(), out, self._stop.is_set):
+            return False
+        self._commit(out, [])
+        return True
 
     def _recover(self, error: RecsysError) -> None:
         """After an abort: drop the state, wait a moment, restore on the next round."""
@@ -183,36 +207,9 @@ class Worker:
         self._metrics.aborted(type(error).__name__)
         _log.warning("%s restores its state: %s", self._stage.spec.name, error)
         self._restorer.reset()
-        if self._aborts > self._settings.max_consecutive_aborts:
+        if self._aborts > self._settings.max_consecutive_aborts and not isinstance(error, KafkaUnavailableError):
             raise error
         ceiling = min(
             self._settings.backoff_cap_seconds, self._settings.backoff_base_seconds * 2 ** (self._aborts - 1)
         )
         self._stop.wait(random.uniform(0, ceiling))
-
-    def _isolate_poison(self, records: Sequence[Record], error: Exception) -> Outbox:
-        """An unexpected failure: go back and feed one by one, until the message that fails stands alone."""
-        if isinstance(error, RecsysError) and error.retriable:
-            raise TransactionAbortedError(f"{self._stage.spec.name} could not go on yet: {error}") from error
-        if len(records) != 1:
-            if not records:
-                raise error
-            for record in records:
-                self._isolate[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            raise TransactionAbortedError(f"a batch of {len(records)} failed: {error!r}") from error
-        self._poison += 1
-        if self._poison > self._settings.max_consecutive_poison:
-            raise error
-        self._restorer.reset()
-        out = Outbox(self._stage.spec.name)
-        self._restorer.adopt(self._transport.assignment(), out, self._stop.is_set)
-        out.refuse(undecoded(records[0]), error)
-        return out
-
-    def _leave_isolation(self) -> None:
-        if not self._isolate:
-            return
-        positions = self._progress.positions
-        self._isolate = {p: end for p, end in self._isolate.items() if positions.get(p, end) < end}
-        if not self._isolate:
-            self._poison = 0
