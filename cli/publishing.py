@@ -29,6 +29,7 @@ STATUS_REJECTED = 3
 
 _REFRESH_SECONDS = 0.1
 _MAX_BLOCK_MS = 15_000
+_CONNECT_TIMEOUT_MS = 5_000
 
 
 class Source(Protocol):
@@ -84,7 +85,7 @@ def opened_shop() -> ShopEvents:
 
     # The client's warnings are about what it retries by itself; what matters is raised.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    return ShopEvents(load().kafka, limits=ClientLimits(max_block_ms=_MAX_BLOCK_MS))
+    return ShopEvents(load().kafka, limits=ClientLimits(max_block_ms=_MAX_BLOCK_MS, connect_timeout_ms=_CONNECT_TIMEOUT_MS))
 
 
 def note(text: str) -> None:

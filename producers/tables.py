@@ -252,6 +252,6 @@ def resolve_columns(
     if missing:
         raise UnreadableSourceError(
             f"{table.path.name} has no column for {', '.join(missing)}; it has {', '.join(table.columns)}: "
-            f"say which, for example --map {missing[0]}={table.columns[0]}"
+            f"say which with --map {missing[0]}=COLUMN"
         )
     return found
