@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli import config, kafka, publish
+from cli import bench, config, evaluate, kafka, publish
 from cli.demo import demo
 from cli.run import run
 from cli.simulate import simulate
@@ -25,7 +25,9 @@ app = typer.Typer(
 )
 app.add_typer(config.app, name="config")
 app.add_typer(kafka.app, name="kafka")
+app.add_typer(bench.app, name="bench")
 app.add_typer(publish.app, name="publish")
+app.add_typer(evaluate.app, name="evaluate")
 app.command()(run)
 app.command()(demo)
 app.command()(simulate)
