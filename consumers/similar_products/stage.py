@@ -190,7 +190,7 @@ def _update(
         kind=Kind.SIMILAR,
         subject=product_id,
         revision=1 if earlier is None else earlier.revision + 1,
-        items=tuple(ListedProduct(item.product_id, item.score, Reason.LOOKS_LIKE) for item in items),
+        items=tuple(ListedProduct(item.product_id, item.score, Reason.LOOKS_LIKE, product_id) for item in items),
         event_time_ms=cause.event_time_ms,
         caused_by=cause.caused_by,
         caused_at_ms=cause.caused_at_ms,

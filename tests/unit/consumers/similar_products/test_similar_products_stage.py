@@ -118,7 +118,7 @@ def test_every_product_lists_its_nearest_best_first(shop: Shop) -> None:
     assert shop.lists() == {"a": ["b", "c", "d"], "b": ["a", "c", "d"], "c": ["b", "d", "a"], "d": ["c", "b", "a"]}
     update = shop.updates()["similar:a"]
     assert (update.kind, update.subject, update.revision) == ("similar", "a", 1)
-    assert update.items[0].reason == "looks-like"
+    assert (update.items[0].reason, update.items[0].because) == ("looks-like", "a")
     assert update.items[0].score == pytest.approx(np.cos(np.radians(10)), abs=1e-3)
     assert update.caused_at_ms == 4_000
     assert update.event_time_ms == 900
