@@ -1,0 +1,105 @@
+"""``recsys bench``: what this machine does, measured on a real Kafka."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Measure freshness and throughput, on the embedded Kafka or the one that is configured.",
+    no_args_is_help=True,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
+Report = Callable[[str, int, int], None]
+
+
+@app.command()
+def freshness(
+    views: Annotated[int, typer.Option(min=10, help="Views to time.")] = 300,
+    new_products: Annotated[int, typer.Option(min=5, help="New products to time.")] = 40,
+    as_json: Json = False,
+) -> None:
+    """Time from a view to the shopper's own list, and from a new product to the lists of others.
+
+    A subscriber waits for the lists; beside them stands the time that an empty hop takes.
+    """
+    from benchmarks.cluster import bench_cluster
+    from benchmarks.freshness import FreshnessBench, bench_freshness
+    from consumers.configuration import load
+
+    bench = FreshnessBench(views=views, new_products=new_products)
+    with (
+        bench_cluster(load().kafka) as kafka,
+        tempfile.TemporaryDirectory(prefix="recsys-bench-", ignore_cleanup_errors=True) as folder,
+        _progress() as report,
+    ):
+        result = bench_freshness(kafka, Path(folder), bench, report)
+    _print(result, as_json)
+
+
+@app.command()
+def stream(
+    events: Annotated[int, typer.Option(min=3_000, help="Events to take, in three rounds.")] = 60_000,
+    as_json: Json = False,
+) -> None:
+    """Events a second of the interactions stage, exactly once, beside an empty loop of the same client."""
+    from benchmarks.cluster import bench_cluster
+    from benchmarks.stream import StreamBench, bench_stream
+    from consumers.configuration import load
+
+    with bench_cluster(load().kafka) as kafka, _progress() as report:
+        result = bench_stream(kafka, StreamBench(events=events), lambda done, total: report("events", done, total))
+    _print(result, as_json)
+
+
+@app.command()
+def neighbours(as_json: Json = False) -> None:
+    """What a new product costs among 50,000, beside brute-force queries; needs no Kafka."""
+    from benchmarks.neighbours import bench_neighbours
+
+    with _progress() as report:
+        result = bench_neighbours(on_progress=lambda done, total: report("products", done, total))
+    _print(result, as_json)
+
+
+@contextmanager
+def _progress() -> Iterator[Report]:
+    """One bar a step on standard error."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as progress:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done)
+
+        yield report
+
+
+def _print(result: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("figure", "value")
+    for name, value in result.items():
+        if isinstance(value, dict):
+            for part, number in value.items():
+                table.add_row(f"{name} {part}", str(number))
+        elif not isinstance(value, list):
+            table.add_row(name, str(value))
+    Console(stderr=True).print(table)
