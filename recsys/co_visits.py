@@ -33,14 +33,16 @@ class ActionWeights:
 class PairRules:
     """Which events make a pair, and how its strength falls with the time between them: 1 / (1 + between / gap)."""
 
-    view_window_ms: int = 3_600_000
+    view_window_ms: int = 1_800_000
     view_gap_ms: int = 60_000
     purchase_window_ms: int = 7 * 86_400_000
     purchase_gap_ms: int = 86_400_000
-    max_companions: int = 50
+    max_companions: int = 20
     """Events that a new one is paired with at most, the nearest in time."""
     weights: ActionWeights = field(default_factory=ActionWeights)
 
+
+_AFTER, _BEFORE = int(Relation.AFTER), int(Relation.BEFORE)
 
 MAX_ENTRIES = 5_000
 """Companions or visits in one message at most, so that the busiest product's message stays within its limit."""
@@ -83,25 +85,27 @@ class CoVisitBatch:
         ]
 
     def _pair_views(self, event: HistoryEvent, history: History, own: _Gathered, cause: tuple[str, int]) -> None:
-        product_id, at_ms, gap_ms = event.product_id, event.event_time_ms, self._rules.view_gap_ms
-        for other in self._nearest(event, history, self._rules.view_window_ms, Action.VIEW):
-            strength = 1.0 / (1.0 + abs(at_ms - other.event_time_ms) / gap_ms)
-            later = max(at_ms, other.event_time_ms)
-            came_after = other[:2] < event[:2]
-            if other.product_id == product_id:
-                own.companions.append((product_id, later, Relation.AFTER, strength))
+        at_ms, own_hash, product_id, _, _ = event
+        gap_ms, companions = self._rules.view_gap_ms, own.companions
+        for their_ms, their_hash, their_id, _, _ in self._nearest(event, history, self._rules.view_window_ms):
+            later = at_ms if at_ms > their_ms else their_ms
+            strength = 1.0 / (1.0 + abs(at_ms - their_ms) / gap_ms)
+            if their_id == product_id:
+                companions.append((product_id, later, _AFTER, strength))
                 continue
-            theirs = self._of(other.product_id, cause)
-            before, after = (theirs, own) if came_after else (own, theirs)
-            earlier_id, later_id = (other.product_id, product_id) if came_after else (product_id, other.product_id)
-            before.companions.append((later_id, later, Relation.AFTER, strength))
-            after.companions.append((earlier_id, later, Relation.BEFORE, strength))
+            theirs = self._of(their_id, cause).companions
+            if (their_ms, their_hash) < (at_ms, own_hash):
+                theirs.append((product_id, later, _AFTER, strength))
+                companions.append((their_id, later, _BEFORE, strength))
+            else:
+                companions.append((their_id, later, _AFTER, strength))
+                theirs.append((product_id, later, _BEFORE, strength))
 
     def _pair_purchases(
         self, event: HistoryEvent, history: History, own: _Gathered, cause: tuple[str, int]
     ) -> None:
         product_id, at_ms, gap_ms = event.product_id, event.event_time_ms, self._rules.purchase_gap_ms
-        for other in self._nearest(event, history, self._rules.purchase_window_ms, Action.PURCHASE):
+        for other in self._nearest(event, history, self._rules.purchase_window_ms):
             if other.product_id == product_id or other.quantity <= 0:
                 continue
             strength = 1.0 / (1.0 + abs(at_ms - other.event_time_ms) / gap_ms)
@@ -111,15 +115,10 @@ class CoVisitBatch:
                 (product_id, later, Relation.BOUGHT_TOGETHER, strength)
             )
 
-    def _nearest(
-        self, event: HistoryEvent, history: History, window_ms: int, action: Action
-    ) -> list[HistoryEvent]:
-        at_ms, own_hash = event.event_time_ms, event.event_hash
-        near = [
-            other
-            for other in history.around(at_ms, window_ms)
-            if other.action == action and other.event_hash != own_hash
-        ]
+    def _nearest(self, event: HistoryEvent, history: History, window_ms: int) -> list[HistoryEvent]:
+        """The other events of the same action within the window; at most ``max_companions``, nearest in time."""
+        at_ms, own_hash, _, action, _ = event
+        near = [other for other in history.around(at_ms, window_ms) if other[3] == action and other[1] != own_hash]
         if len(near) > self._rules.max_companions:
             near.sort(key=lambda other: (abs(at_ms - other.event_time_ms), other.event_hash))
             del near[self._rules.max_companions :]

@@ -8,7 +8,7 @@ is counted as ``expired``, it would have been pushed out had it come in time.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -77,8 +77,9 @@ class History:
 
     def latest(self) -> Iterator[HistoryEvent]:
         """The events, latest first."""
-        for place in range(len(self._times) - 1, -1, -1):
-            yield self._at(place)
+        times, hashes = reversed(self._times), reversed(self._hashes)
+        others = (reversed(self._product_ids), reversed(self._actions), reversed(self._quantities))
+        return map(HistoryEvent._make, zip(times, hashes, *others, strict=True))
 
     def add(self, event: HistoryEvent, rules: HistoryRules) -> str:
         """Put an event in its place; ``ADDED``, or ``DUPLICATE`` or ``EXPIRED`` where nothing changes."""
@@ -105,13 +106,15 @@ class History:
 
     def around(self, at_ms: int, window_ms: int) -> Iterator[HistoryEvent]:
         """The events no further than a window from a time, oldest first."""
-        for place in range(bisect_left(self._times, at_ms - window_ms), len(self._times)):
-            if self._times[place] > at_ms + window_ms:
-                return
-            yield self._at(place)
+        low = bisect_left(self._times, at_ms - window_ms)
+        high = bisect_right(self._times, at_ms + window_ms)
+        columns = (self._times, self._hashes, self._product_ids, self._actions, self._quantities)
+        return map(HistoryEvent._make, zip(*(column[low:high] for column in columns), strict=True))
 
     def bought(self) -> set[str]:
         """Products bought and not returned as a whole."""
+        if Action.PURCHASE not in self._actions:
+            return set()
         units: dict[str, float] = {}
         for place, action in enumerate(self._actions):
             if action == Action.PURCHASE:
@@ -144,15 +147,6 @@ class History:
         history.listed = tuple(state.listed)
         history.revision = state.revision
         return history
-
-    def _at(self, place: int) -> HistoryEvent:
-        return HistoryEvent(
-            self._times[place],
-            self._hashes[place],
-            self._product_ids[place],
-            self._actions[place],
-            self._quantities[place],
-        )
 
     def _forget(self, oldest: int) -> None:
         """Drop so many of the oldest events."""

@@ -232,9 +232,10 @@ class CoVisits:
             raise InvalidEventError(f"the arrays of companions of {self.product_id} differ in length")
         if not _ACTIONS.issuperset(self.visit_actions) or not _RELATIONS.issuperset(self.companion_relations):
             raise InvalidEventError(f"co-visits of {self.product_id} name an action or a relation that is none")
-        if not all(map(math.isfinite, self.visit_weights)):
+        if not math.isfinite(sum(self.visit_weights)):
             raise InvalidEventError(f"a weight of {self.product_id} is not finite")
-        if not all(0 <= strength < math.inf for strength in self.companion_strengths):
+        strengths = self.companion_strengths
+        if strengths and not (math.isfinite(sum(strengths)) and min(strengths) >= 0):
             raise InvalidEventError(f"a strength of {self.product_id} is not finite, or below 0")
         _check_time(min((*self.visit_times_ms, *self.companion_times_ms), default=0))
 

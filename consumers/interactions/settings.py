@@ -46,7 +46,7 @@ class InteractionSettings(_Frozen):
         default=365.0, gt=0, description="age before a shopper's latest event; older expire"
     )
     action_weights: ActionWeightSettings = ActionWeightSettings()
-    view_window_minutes: float = Field(default=60.0, gt=0, description="views this close are viewed together")
+    view_window_minutes: float = Field(default=30.0, gt=0, description="views this close are viewed together")
     view_gap_seconds: float = Field(
         default=60.0, gt=0, description="time apart that halves the strength of a pair"
     )
@@ -55,7 +55,7 @@ class InteractionSettings(_Frozen):
         default=1.0, gt=0, description="time apart that halves the strength of a pair"
     )
     max_companions: int = Field(
-        default=50, ge=1, le=500, description="events that a new one is paired with at most"
+        default=20, ge=1, le=500, description="events that a new one is paired with at most"
     )
     list_length: int = Field(default=20, ge=1, le=200, description="longest for-you list")
     max_recent: int = Field(

@@ -38,18 +38,12 @@ class Blend:
                 parts.append((scorer, scored._replace(scores=scored.scores * share)))
         if not parts:
             return []
-        slots, total = self._sum([scored for _, scored in parts])
+        slots, total, _ = self._slots.sum_up(
+            np.concatenate([scored.slots for _, scored in parts]),
+            np.concatenate([scored.scores for _, scored in parts]),
+        )
         best = self._best(slots, total, query)
         return self._explained(slots[best], total[best], parts, query)
-
-    def _sum(self, parts: Sequence[Scored]) -> tuple[Slots, Floats]:
-        scratch = self._slots.scratch
-        for part in parts:
-            scratch[part.slots] += part.scores
-        slots = np.unique(np.concatenate([part.slots for part in parts]))
-        total = scratch[slots]
-        scratch[slots] = 0.0
-        return slots, total
 
     def _best(self, slots: Slots, total: Floats, query: Query) -> list[int]:
         total[~self._slots.recommendable[slots]] = 0.0
@@ -72,12 +66,11 @@ class Blend:
         reasons = [""] * len(slots)
         because = np.full(len(slots), -1)
         for scorer, scored in parts:
-            order = np.argsort(scored.slots)
-            found = order[np.searchsorted(scored.slots, slots, sorter=order).clip(max=len(order) - 1)]
-            stronger = (scored.slots[found] == slots) & (scored.scores[found] > strongest)
-            strongest[stronger] = scored.scores[found][stronger]
-            because[stronger] = scored.because[found][stronger]
-            for place in np.flatnonzero(stronger):
+            found = self._slots.find(slots, scored.slots)
+            stronger = np.flatnonzero((found >= 0) & (scored.scores[found] > strongest))
+            strongest[stronger] = scored.scores[found[stronger]]
+            because[stronger] = scored.because[found[stronger]]
+            for place in stronger.tolist():
                 reasons[place] = scorer.reason
         ids = self._slots.ids
         return [

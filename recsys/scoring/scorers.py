@@ -13,7 +13,7 @@ from recsys.scoring.slots import Floats, ProductSlots, Slots
 
 
 class Scored(NamedTuple):
-    """Products, each once, with scores above zero and the product that speaks most for each.
+    """Products, each once, with scores above zero and the latest product that speaks for each.
 
     ``because`` holds places in the query's ``recent``; -1 where there is none.
     """
@@ -56,18 +56,13 @@ class NeighbourScorer:
         parts = [(place, near) for place, near in enumerate(found) if len(near.slots)]
         if not parts:
             return NOTHING
-        scratch = self._slots.scratch
-        weighted = [near.scores * query.recent[place].weight for place, near in parts]
-        for (_, near), scores in zip(parts, weighted, strict=True):
-            scratch[near.slots] += scores
-        every = np.concatenate([near.slots for _, near in parts])
-        slots, first = np.unique(every, return_index=True)
-        total = scratch[slots]
-        scratch[slots] = 0.0
-        places = np.repeat([place for place, _ in parts], [len(near.slots) for _, near in parts])
-        strongest = np.lexsort((-np.concatenate(weighted), every))
-        first = strongest[np.searchsorted(every[strongest], slots)]
-        return Scored(slots, total, places[first].astype(np.int32))
+        slots = np.concatenate([near.slots for _, near in parts])
+        lengths = [len(near.slots) for _, near in parts]
+        weights = np.repeat([query.recent[place].weight for place, _ in parts], lengths)
+        scores = np.concatenate([near.scores for _, near in parts]) * weights
+        each, totals, firsts = self._slots.sum_up(slots, scores)
+        places = np.repeat(np.array([place for place, _ in parts], np.int32), lengths)
+        return Scored(each, totals, places[firsts])
 
 
 class ListScorer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,14 @@ Floats = NDArray[np.float64]
 _FIRST_CAPACITY = 1_024
 
 
+class Summed(NamedTuple):
+    """Products, each once, the sum of their values, and where each came first."""
+
+    slots: Slots
+    totals: Floats
+    firsts: NDArray[np.intp]
+
+
 class ProductSlots:
     """Gives each product a number, and keeps what scoring needs of it in arrays."""
 
@@ -24,8 +33,8 @@ class ProductSlots:
         self.ids: list[str] = []
         """Product ids by number."""
         self.recommendable: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, bool)
-        self.scratch: Floats = np.zeros(_FIRST_CAPACITY)
-        """All zero between uses; whoever adds to it takes it back."""
+        self._sums: Floats = np.zeros(_FIRST_CAPACITY)
+        self._places: Slots = np.zeros(_FIRST_CAPACITY, np.int32)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -42,6 +51,27 @@ class ProductSlots:
                 self._append(product_id)
         return np.fromiter((slots[product_id] for product_id in product_ids), np.int32, len(product_ids))
 
+    def sum_up(self, slots: Slots, values: Floats) -> Summed:
+        """Add up values by product, in time that does not depend on how many products there are."""
+        sums, places = self._sums, self._places
+        order = np.arange(len(slots), dtype=np.int32)
+        places[slots[::-1]] = order[::-1]
+        firsts = np.flatnonzero(places[slots] == order)
+        each = slots[firsts]
+        np.add.at(sums, slots, values)
+        totals = sums[each]
+        sums[each] = 0.0
+        return Summed(each, totals, firsts)
+
+    def find(self, wanted: Slots, among: Slots) -> NDArray[np.intp]:
+        """Where each wanted product stands among others (each once); -1 for one that does not."""
+        places = self._places
+        places[among] = np.arange(len(among), dtype=np.int32)
+        found = places[wanted].astype(np.intp)
+        found[found >= len(among)] = 0
+        found[among[found] != wanted] = -1
+        return found
+
     def refresh(self, product_id: str) -> None:
         """Take over what the catalogue says of a product now."""
         slot = self._slots.get(product_id)
@@ -53,5 +83,6 @@ class ProductSlots:
         self.ids.append(product_id)
         if slot == len(self.recommendable):
             self.recommendable = np.concatenate([self.recommendable, np.zeros(slot, bool)])
-            self.scratch = np.zeros(2 * slot)
+            self._sums = np.zeros(2 * slot)
+            self._places = np.zeros(2 * slot, np.int32)
         self.recommendable[slot] = self._catalogue.is_recommendable(product_id)
