@@ -20,6 +20,7 @@ class LastSeen(Stage):
 
     def __init__(self) -> None:
         self.viewed: dict[int, dict[str, list[str]]] = {}
+        self.listed: dict[str, list[str]] = {}
         self.retired: set[str] = set()
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
@@ -27,36 +28,38 @@ class LastSeen(Stage):
         for message in messages:
             if message.value.product_id == POISON:
                 raise ValueError("this product cannot be")
-            viewed = self.viewed.setdefault(message.partition, {}).setdefault(message.key, [])
-            viewed.append(message.value.product_id)
+            self.viewed.setdefault(message.partition, {}).setdefault(message.key, []).append(
+                message.value.product_id
+            )
             touched[message.partition, message.key] = message
         for (partition, user), message in touched.items():
-            self._publish(partition, user, message, out)
+            self._publish(partition, user, message.timestamp_ms, out)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
-        for message in messages:
-            if message.value is not None:
-                continue
-            self.retired.add(message.key)
-            for partition, users in self.viewed.items():
-                for user, viewed in users.items():
-                    if message.key in viewed:
-                        self._publish(partition, user, message, out)
+        self.retired.update(message.key for message in messages if message.value is None)
+        self.restored(list(self.viewed), out)
 
     def restore(self, messages: Sequence[AnyMessage]) -> None:
         for message in messages:
             self.viewed.setdefault(message.partition, {})[message.key] = list(message.value.product_ids)
+            self.listed[message.key] = list(message.value.listed)
+
+    def restored(self, partitions: Sequence[int], out: Outbox) -> None:
+        for partition in partitions:
+            for user in self.viewed.get(partition, {}):
+                if not self.retired.isdisjoint(self.listed[user]):
+                    self._publish(partition, user, 0, out)
 
     def revoke(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self.viewed.pop(partition, None)
 
-    def _publish(self, partition: int, user: str, cause: AnyMessage, out: Outbox) -> None:
+    def _publish(self, partition: int, user: str, at_ms: int, out: Outbox) -> None:
         viewed = self.viewed[partition][user]
-        out.publish(UserHistory(user, [], [], viewed, [], [], [], len(viewed)), partition=partition)
-        items = [ListedProduct(p, 1.0, Reason.BECAUSE_VIEWED) for p in reversed(viewed) if p not in self.retired]
-        at_ms = cause.timestamp_ms
-        out.publish(RecommendationUpdated(Kind.FOR_YOU, user, len(viewed), items, at_ms, cause.cause, at_ms))
+        self.listed[user] = listed = [product for product in reversed(viewed) if product not in self.retired]
+        items = [ListedProduct(product, 1.0, Reason.BECAUSE_VIEWED) for product in listed]
+        out.publish(RecommendationUpdated(Kind.FOR_YOU, user, len(viewed), items, at_ms, "", at_ms))
+        out.publish(UserHistory(user, [], [], viewed, [], [], listed, len(viewed)), partition=partition)
 
 
 class LastSeenByOne(LastSeen):

@@ -10,6 +10,8 @@ from schemas import topics
 
 _PREFIX = "__connect.errors."
 
+_MAX_MESSAGE_CHARACTERS = 1_000
+
 
 def dead_letter(record: Record, error: Exception, stage_name: str) -> OutRecord:
     """The record as it came (key, value, headers, timestamp), and headers that say why and from where."""
@@ -21,8 +23,11 @@ def dead_letter(record: Record, error: Exception, stage_name: str) -> OutRecord:
         "stage": stage_name,
         "class.name": f"consumers.{stage_name.replace('-', '_')}",
         "exception.class.name": f"{kind.__module__}.{kind.__qualname__}",
-        "exception.message": str(error),
+        "exception.message": str(error)[:_MAX_MESSAGE_CHARACTERS],
     }
-    headers = [*record.headers, *((_PREFIX + name, text.encode()) for name, text in context.items())]
+    headers = [
+        *record.headers,
+        *((_PREFIX + name, text.encode(errors="replace")) for name, text in context.items()),
+    ]
     value = record.value if record.value is not None or record.key is not None else b""
     return OutRecord(topics.DEAD_LETTER.name, record.key, value, None, headers, record.timestamp_ms)

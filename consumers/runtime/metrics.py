@@ -23,6 +23,7 @@ class StageMetrics:
         self.registry = registry or CollectorRegistry()
         r = self.registry
         self._stage = stage
+        self._lagging: set[TopicPartition] = set()
         self._events = Counter(
             "recsys_events", "Input events by what came of them.", ["stage", "topic", "outcome"], registry=r
         )
@@ -74,9 +75,12 @@ class StageMetrics:
         self._events.labels(self._stage, topic, outcome).inc(amount)
 
     def lag(self, lag: Mapping[TopicPartition, int]) -> None:
-        """Lag as it is now, records."""
-        for partition, records in lag.items():
-            self._lag.labels(self._stage, partition.topic, str(partition.partition)).set(records)
+        """Lag as it is now, records, of the partitions owned; those of others are not told here any more."""
+        for topic, number in self._lagging - lag.keys():
+            self._lag.remove(self._stage, topic, str(number))
+        self._lagging = set(lag)
+        for (topic, number), records in lag.items():
+            self._lag.labels(self._stage, topic, str(number)).set(records)
 
     def aborted(self, error: str) -> None:
         """A transaction did not commit."""

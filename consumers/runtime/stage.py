@@ -4,7 +4,7 @@ A stage says what it reads (``spec``) and turns batches of messages into outputs
 the order of commits, restores state, hands partitions over, writes dead letters and counts.
 
     class Echo(Stage):
-        spec = StageSpec("echo", inputs=(PDP_VIEW,), changelog=None)
+        spec = StageSpec("echo", inputs=(PDP_VIEW,))
 
         def process(self, messages, out):
             for message in messages:
@@ -88,7 +88,11 @@ class Stage(ABC):
         """Take records of a changelog back into the state; a tombstone deletes."""
 
     def restored(self, partitions: Sequence[int], out: Outbox) -> None:
-        """Called once these partitions are complete; publish here what is out of date by now."""
+        """Called once these partitions are complete; publish here what is out of date by now.
+
+        Tables move on while a process is away, and what ``follow`` published in a transaction that did not commit
+        is not asked for again: compare what the changelog says was published with the tables as they are.
+        """
 
     def revoke(self, partitions: Sequence[int]) -> None:
         """Drop the state and the background work of these partitions; must take no longer than a moment."""
