@@ -85,7 +85,9 @@ def opened_shop() -> ShopEvents:
 
     # The client's warnings are about what it retries by itself; what matters is raised.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    return ShopEvents(load().kafka, limits=ClientLimits(max_block_ms=_MAX_BLOCK_MS, connect_timeout_ms=_CONNECT_TIMEOUT_MS))
+    return ShopEvents(
+        load().kafka, limits=ClientLimits(max_block_ms=_MAX_BLOCK_MS, connect_timeout_ms=_CONNECT_TIMEOUT_MS)
+    )
 
 
 def note(text: str) -> None:

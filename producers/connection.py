@@ -50,6 +50,7 @@ def connected(settings: KafkaSettings, limits: ClientLimits) -> Any:
             delivery_timeout_ms=limits.delivery_timeout_ms,
             request_timeout_ms=min(15_000, limits.delivery_timeout_ms // 2),
             retry_backoff_ms=20,
+            reconnect_backoff_max_ms=1_000,
             partitioner=JavaPartitioner(),
             metrics_enabled=False,
         )

@@ -15,7 +15,7 @@ from producers.rendered_catalogue import render_catalogue
 
 @pytest.mark.slow
 def test_the_nearest_drawings_show_the_same_category_and_often_the_same_pattern(tmp_path: Path) -> None:
-    """Measured: category precision@10 of 0.99, the same pattern among the nearest three for 0.70 (by chance 0.15)."""
+    """Measured: category precision@10 of 0.99; 0.70 of the nearest three share the pattern (by chance 0.15)."""
     items = render_catalogue(tmp_path)
     limits = ImageLimits()
     pictures = np.stack([clean((tmp_path / item.image).read_bytes(), limits) for item in items])
