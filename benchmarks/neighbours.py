@@ -1,8 +1,8 @@
 """What bringing a new product into the catalogue costs, beside scikit-learn's brute-force queries in the same run.
 
-The catalogue is synthetic: unit float16 vectors around centres, spread as a CNN's features of photographs are
-(most of the variance in a hundred directions). A new product's cost is everything that follows from it: its own
-list, and every list that it enters; a query of scikit-learn's finds its own list only.
+The catalogue is synthetic, its vectors spread over directions as a CNN's features of photographs are. A new
+product's cost is everything that follows from it: its own list, and every list that it enters; a query of
+scikit-learn's finds its own list only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 from recsys.neighbours import Changes, ExactIndex, ExactSettings, Neighbour
 
-_DIRECTIONS = 128
+_COMMON = 0.58
+"""Squared length that all vectors share."""
+_FLAT_DIRECTIONS = 26.5
+"""Directions after which the variance falls with the square."""
 _LOAD_BATCH = 2_000
 
 OnProgress = Callable[[int, int], None]
@@ -76,14 +79,21 @@ def bench_neighbours(
 
 
 def synthetic_vectors(dimensions: int, seed: int) -> Callable[[int], Vectors]:
-    """Makes unit float16 (n, d), other ones with each call."""
+    """Makes unit float16 (n, d), other ones with each call.
+
+    As with the default encoder's features of clothing photographs, two have a cosine of 0.58 in the middle, and of
+    the squared length 7 % lie outside the main 128 directions, 4 % outside 256 and 2 % outside 512.
+    """
     rng = np.random.default_rng(seed)
-    scale = 0.97 ** np.arange(_DIRECTIONS, dtype=np.float32)[:, None]
-    basis = rng.standard_normal((_DIRECTIONS, dimensions), dtype=np.float32) * scale
+    variances = 1.0 / (np.arange(dimensions) + _FLAT_DIRECTIONS) ** 2
+    deviations = np.sqrt((1 - _COMMON) * variances / variances.sum())
+    rotation = np.linalg.qr(rng.standard_normal((dimensions, dimensions), dtype=np.float32))[0]
+    scaled = rotation * deviations[:, None].astype(np.float32)
+    common = np.float32(np.sqrt(_COMMON)) * rng.standard_normal(dimensions, dtype=np.float32)
+    common /= np.float32(np.sqrt(dimensions))
 
     def make(count: int) -> Vectors:
-        rows = rng.standard_normal((count, _DIRECTIONS), dtype=np.float32) @ basis
-        rows += 0.3 * rng.standard_normal((count, dimensions), dtype=np.float32)
+        rows: NDArray[np.float32] = rng.standard_normal((count, dimensions), dtype=np.float32) @ scaled + common
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return rows.astype(np.float16)
 

@@ -1,7 +1,7 @@
 """Exact neighbours: blocked matrix products in float32 to find what matters, exact scores to decide it.
 
-A float32 matrix product rounds differently with the shape of the batch. Here it only rules out: every pair that
-rounding could have moved across a threshold is scored again without rounding, and that alone orders the lists.
+A float32 matrix product rounds differently with the shape of the batch, and a sketch gives no more than a bound.
+They only rule out: every pair that may pass a threshold is scored without rounding, and that alone orders lists.
 So lists are the same, bit for bit, however changes were batched, and equal a computation from nothing.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,10 +19,13 @@ from recsys.neighbours.duplicates import Duplicates
 from recsys.neighbours.index import Changes, Neighbour, Vector
 from recsys.neighbours.lists import Found, Mask, NeighbourLists
 from recsys.neighbours.ragged import Ints, Scores, best_first, positions_in_group
-from recsys.neighbours.scan import Float32s, Scan, scan
+from recsys.neighbours.scan import Float32s, Pairs, Scan, scan
 from recsys.neighbours.vectors import VectorRows, squared_lengths
 
 _LOWEST = np.finfo(np.float32).min
+_SAMPLE_ROWS = 4_096
+_LEARN_AGAIN = 8
+"""Times as many products as when the sketch was last learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class ExactSettings:
     """``list_length`` products are shown; ``margin`` more are kept, so that one that leaves needs no new search.
 
     ``storage`` float16 takes half the memory and float32 a conversion less with each pass over the vectors.
-    A pass multiplies ``batch_queries`` queries with ``block_rows`` rows at once.
+    A pass multiplies ``batch_queries`` queries with ``block_rows`` rows at once. From ``sketch_from`` products on,
+    it multiplies sketches, where a sketch says enough; that costs about a second now and then, to learn it.
     """
 
     list_length: int = 20
@@ -37,6 +42,7 @@ class ExactSettings:
     storage: Literal["float16", "float32"] = "float32"
     batch_queries: int = 256
     block_rows: int = 4096
+    sketch_from: int = 8_192
 
 
 class ExactIndex:
@@ -59,6 +65,7 @@ class ExactIndex:
         """Listable and not hidden: what can stand in a list."""
         self._duplicates = Duplicates(self._settings.list_length + 1)
         self._touched: list[Ints] = []
+        self._learn_at = self._settings.sketch_from
 
     @property
     def dimensions(self) -> int:
@@ -142,6 +149,9 @@ class ExactIndex:
     def _write(self, vectors: Mapping[str, Vector]) -> None:
         if vectors:
             self._vectors.write(vectors)
+        if len(self) >= self._learn_at:
+            self._vectors.learn(_SAMPLE_ROWS)
+            self._learn_at = _LEARN_AGAIN * len(self)
         for product_id, vector in vectors.items():
             self._duplicates.put(self._vectors.row_of[product_id], vector)
 
@@ -191,29 +201,44 @@ class ExactIndex:
             self._lists.length_limit,
             floors,
             self._candidates,
+            lambda queries, products: self._vectors.cosines(rows[queries], products),
             self._vectors.slack(),
         )
         pairs = scan(self._vectors, task, self._settings.block_rows)
-        self._fill(rows[searching:], rows[pairs.near_queries], pairs.near_rows)
-        self._enter(pairs.enter_rows, rows[pairs.enter_queries])
+        enter, near = self._scores(rows, pairs)
+        self._fill(rows[searching:], Found(rows[pairs.near_queries], pairs.near_rows, near))
+        self._enter(Found(pairs.enter_rows, rows[pairs.enter_queries], enter))
 
-    def _fill(self, rows: Ints, lists: Ints, products: Ints) -> None:
-        """Set the lists of ``rows`` from pairs grouped by list."""
-        found = Found(lists, products, self._vectors.cosines(lists, products))
+    def _scores(self, rows: Ints, pairs: Pairs) -> tuple[Scores, Scores]:
+        """Exact scores of the pairs that enter and of those that are near; many are both."""
+        queries = np.concatenate([pairs.enter_queries, pairs.near_queries])
+        keys = queries * self._vectors.capacity + np.concatenate([pairs.enter_rows, pairs.near_rows])
+        once, places = np.unique(keys, return_inverse=True)
+        scores = self._vectors.cosines(rows[once // self._vectors.capacity], once % self._vectors.capacity)[places]
+        return scores[: len(pairs.enter_rows)], scores[len(pairs.enter_rows) :]
+
+    def _fill(self, rows: Ints, found: Found) -> None:
+        """Set the lists of ``rows`` from what was found for them."""
         candidates = np.count_nonzero(self._candidates) - self._candidates[rows]
         self._lists.replace(rows, found, candidates, self._vectors.labels)
 
-    def _enter(self, lists: Ints, products: Ints) -> None:
-        order = np.argsort(lists, kind="stable")
-        lists, products = lists[order], products[order]
-        found = Found(lists, products, self._vectors.cosines(lists, products))
-        self._touched.append(self._lists.merge(found, self._vectors.labels))
+    def _enter(self, found: Found) -> None:
+        order = np.argsort(found.rows, kind="stable")
+        grouped = Found(found.rows[order], found.products[order], found.scores[order])
+        self._touched.append(self._lists.merge(grouped, self._vectors.labels))
 
     def _search_vectors(self, vectors: Vector, count: int) -> list[list[Neighbour]]:
-        slack = self._vectors.slack(float(np.abs(squared_lengths(vectors) - 1).max()))
-        nobody = np.full(len(vectors), -1)
-        floors = np.empty(self._vectors.capacity, np.float32)
-        task = Scan(vectors.astype(np.float32), nobody, 0, 0, count, floors, self._listable, slack)
+        task = Scan(
+            vectors.astype(np.float32),
+            np.full(len(vectors), -1),
+            0,
+            0,
+            count,
+            np.empty(0, np.float32),
+            self._listable,
+            partial(self._vectors.cosines_with, vectors),
+            self._vectors.slack(float(np.abs(squared_lengths(vectors) - 1).max())),
+        )
         pairs = scan(self._vectors, task, self._settings.block_rows)
         queries, rows = pairs.near_queries, pairs.near_rows
         nth = positions_in_group(queries)

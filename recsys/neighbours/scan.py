@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.neighbours.ragged import Ints, positions_in_group
+from recsys.neighbours.ragged import Ints, Scores, positions_in_group
+from recsys.neighbours.sketch import LARGEST_REST, rest_of
 from recsys.neighbours.vectors import Matrix, VectorRows
 
 Float32s = NDArray[np.float32]
 
+_LOWEST = np.finfo(np.float32).min
+_PENDING = 20
+"""Pairs waiting, as a multiple of those wanted, at which exact scores are worth while to raise thresholds."""
+_NONE = np.empty(0, np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What to look for. Queries are vectors (q, d); ``rows`` are their own rows, -1 where they are no product's.
+    """What to look for. ``queries`` (q, d) are vectors; ``rows`` (q,) their own rows, -1 where they have none.
 
     The first ``entering`` queries look for lists to enter: rows whose cosine may reach ``floors`` (capacity,).
-    Those from ``searching`` on look for their ``count`` nearest among ``listable`` (capacity,) rows.
+    Those from ``searching`` on look for their ``count`` nearest among ``candidates`` (capacity,). ``cosines``
+    gives the exact scores of pairs of query numbers and rows, and products are off by no more than ``slack``.
     """
 
     queries: Matrix
@@ -27,13 +35,14 @@ class Scan:
     searching: int
     count: int
     floors: Float32s
-    listable: NDArray[np.bool_]
+    candidates: NDArray[np.bool_]
+    cosines: Callable[[Ints, Ints], Scores]
     slack: float
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
-    """Pairs that float32 cannot rule out, as query numbers and rows."""
+class Pairs:
+    """Pairs that a bound cannot rule out, as query numbers and rows."""
 
     enter_queries: Ints
     enter_rows: Ints
@@ -41,72 +50,92 @@ class Candidates:
     near_rows: Ints
 
 
-def scan(vectors: VectorRows, task: Scan, block_rows: int) -> Candidates:
+def scan(vectors: VectorRows, task: Scan, block_rows: int) -> Pairs:
     """Multiply, and keep what may matter; what it leaves out certainly does not.
 
-    Memory: ``block_rows`` x (d + 2 q) x 4 bytes, and the pairs that are kept.
+    Sketches are multiplied where they say enough of the queries. Memory: ``block_rows`` x (d + 2 q) x 4 bytes, and
+    the pairs that are kept.
     """
-    entered: list[tuple[Ints, Ints]] = []
-    nearest = _Nearest(len(task.queries) - task.searching, task.count, 2 * task.slack)
-    for start, stop, matrix in vectors.blocks(block_rows):
-        products = task.queries @ matrix.T
+    queries, sketched = _multiplied(vectors, task.queries)
+    entered: list[tuple[Ints, Ints]] = [(_NONE, _NONE)]
+    nearest = _Nearest(task)
+    for start, stop, matrix in vectors.blocks(block_rows, sketched=sketched):
+        bounds = queries @ matrix.T
         own = np.flatnonzero((task.rows >= start) & (task.rows < stop))
-        products[own, task.rows[own] - start] = -np.inf
+        bounds[own, task.rows[own] - start] = -np.inf
         if task.entering:
-            hits = np.flatnonzero(products[: task.entering] >= task.floors[start:stop])
+            hits = np.flatnonzero(bounds[: task.entering] >= task.floors[start:stop])
             entered.append((hits // (stop - start), hits % (stop - start) + start))
-        if nearest.queries:
-            products[:, np.flatnonzero(~task.listable[start:stop])] = -np.inf
-            nearest.look(products[task.searching :], start)
-    queries, rows = nearest.best()
-    none = (np.empty(0, np.int64), np.empty(0, np.int64))
-    enter_queries, enter_rows = (np.concatenate(parts) for parts in zip(none, *entered, strict=True))
-    return Candidates(enter_queries, enter_rows, queries + task.searching, rows)
+        if task.searching < len(queries):
+            bounds[:, np.flatnonzero(~task.candidates[start:stop])] = -np.inf
+            nearest.look(bounds[task.searching :], start)
+    enter_queries, enter_rows = (np.concatenate(parts) for parts in zip(*entered, strict=True))
+    return Pairs(enter_queries, enter_rows, *nearest.best())
+
+
+def _multiplied(vectors: VectorRows, queries: Matrix) -> tuple[Matrix, bool]:
+    """What stands for the queries in products, and whether that is a sketch."""
+    if vectors.sketch is not None:
+        sketches = vectors.sketch(queries)
+        if rest_of(sketches) <= 2 * LARGEST_REST:
+            return sketches, True
+    return queries, False
 
 
 class _Nearest:
-    """The best of each query so far, and all that come within ``slack`` of the last of them."""
+    """The pairs of the searching queries whose bound reaches a threshold that rises.
 
-    def __init__(self, queries: int, count: int, slack: float) -> None:
-        self.queries = queries
-        self._count = count
-        self._slack = np.float32(slack)
-        self._thresholds: Float32s = np.full(queries, np.finfo(np.float32).min)
+    A threshold is the last of any ``count`` exact scores, for the last of the nearest is no worse.
+    """
+
+    def __init__(self, task: Scan) -> None:
+        self._task = task
+        self._queries = len(task.queries) - task.searching
+        self._thresholds: Float32s = np.full(self._queries, _LOWEST)
         self._kept: list[tuple[Ints, Ints, Float32s]] = []
         self._pending = 0
 
-    def look(self, products: Float32s, start: int) -> None:
-        """Take the products (q, b) with the rows from ``start`` on; -inf is no candidate."""
-        width = products.shape[1]
-        if not self._kept and width > self._count:
-            kth = np.partition(products, width - self._count, axis=1)[:, width - self._count]
-            self._thresholds = np.maximum(self._thresholds, kth - self._slack)
-        hits = np.flatnonzero(products >= self._thresholds[:, None])
-        self._kept.append((hits // width, hits % width + start, products.ravel()[hits]))
+    def look(self, bounds: Float32s, start: int) -> None:
+        """Take the bounds (q, b) of the rows from ``start`` on; -inf is no candidate."""
+        width = bounds.shape[1]
+        if not self._kept:
+            self._raise(bounds, np.broadcast_to(np.arange(start, start + width), bounds.shape))
+        hits = np.flatnonzero(bounds >= self._thresholds[:, None])
+        self._kept.append((hits // width, hits % width + start, bounds.ravel()[hits]))
         self._pending += len(hits)
-        if self._pending > 4 * self.queries * self._count:
+        if self._pending > _PENDING * self._queries * self._task.count:
             self._tighten()
 
     def best(self) -> tuple[Ints, Ints]:
         """Query numbers, ascending, and rows."""
         if not self._kept:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
+            return _NONE, _NONE
         self._tighten()
         queries, rows, _ = self._kept[0]
-        return queries, rows
+        return queries + self._task.searching, rows
 
     def _tighten(self) -> None:
-        queries, rows, products = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+        queries, rows, bounds = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
         order = np.argsort(queries, kind="stable")
-        queries, rows, products = queries[order], rows[order], products[order]
+        queries, rows, bounds = queries[order], rows[order], bounds[order]
         nth = positions_in_group(queries)
-        width = int(nth.max(initial=0)) + 1
-        if width > self._count:
-            table = np.full((self.queries, width), np.finfo(np.float32).min, np.float32)
-            table[queries, nth] = products
-            kth = np.partition(table, width - self._count, axis=1)[:, width - self._count]
-            self._thresholds = np.maximum(self._thresholds, kth - self._slack)
-            keep = products >= self._thresholds[queries]
-            queries, rows, products = queries[keep], rows[keep], products[keep]
-        self._kept = [(queries, rows, products)]
+        shape = (self._queries, int(nth.max(initial=-1)) + 1)
+        bound_table, row_table = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int64)
+        bound_table[queries, nth], row_table[queries, nth] = bounds, rows
+        self._raise(bound_table, row_table)
+        keep = bounds >= self._thresholds[queries]
+        self._kept = [(queries[keep], rows[keep], bounds[keep])]
         self._pending = 0
+
+    def _raise(self, bounds: Float32s, rows: Ints) -> None:
+        """Score those with the ``count`` best bounds of (q, b), and raise the thresholds to the last of them."""
+        count, width = self._task.count, bounds.shape[1]
+        if width <= count:
+            return
+        best = np.argpartition(bounds, width - count, axis=1)[:, width - count :]
+        full = np.flatnonzero((np.take_along_axis(bounds, best, axis=1) > -np.inf).all(axis=1))
+        best_rows = np.take_along_axis(rows, best, axis=1)[full]
+        queries = np.repeat(full + self._task.searching, count)
+        lasts = self._task.cosines(queries, best_rows.ravel()).reshape(len(full), count).min(axis=1)
+        reached = (lasts - self._task.slack).astype(np.float32)
+        self._thresholds[full] = np.maximum(self._thresholds[full], reached)

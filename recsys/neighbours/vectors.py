@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recsys.neighbours.id_order import IdOrder, Relabelling
 from recsys.neighbours.index import Vector
 from recsys.neighbours.ragged import Ints, Scores
+from recsys.neighbours.sketch import Sketch, learn_sketch
 
 Matrix = NDArray[np.float32]
 
@@ -39,6 +40,8 @@ class VectorRows:
     def __init__(self, dimensions: int, dtype: type[np.float16] | type[np.float32]) -> None:
         self.dimensions = dimensions
         self.matrix: NDArray[np.floating] = np.zeros((_FIRST_CAPACITY, dimensions), dtype)
+        self.sketch: Sketch | None = None
+        self._sketches: Matrix = np.zeros((_FIRST_CAPACITY, 0), np.float32)
         self.ids: list[str | None] = [None] * _FIRST_CAPACITY
         self.labels: Ints = np.zeros(_FIRST_CAPACITY, np.int64)
         self.row_of: dict[str, int] = {}
@@ -88,6 +91,8 @@ class VectorRows:
         rows = [self.row_of[product_id] for product_id in vectors]
         values = np.stack(list(vectors.values()))
         self.matrix[rows] = values
+        if self.sketch is not None:
+            self._sketches[rows] = self.sketch(values)
         squared = squared_lengths(values)
         self._squared_lengths[rows] = squared
         self._length_error = max(self._length_error, float(np.abs(squared - 1).max()))
@@ -117,11 +122,23 @@ class VectorRows:
         """Rows as float32 (n, d)."""
         return self.matrix[rows].astype(np.float32, copy=False)
 
-    def blocks(self, rows_each: int) -> Iterator[Block]:
-        """All rows ever used, in blocks; those of no product hold whatever was there."""
+    def learn(self, sample_rows: int) -> None:
+        """Find out from so many rows which directions matter, and sketch all vectors along these."""
+        rows = np.fromiter(self.row_of.values(), np.int64, len(self.row_of))
+        self.sketch = learn_sketch(self.gather(rows[:: max(1, len(rows) // sample_rows)]))
+        if self.sketch is None:
+            return
+        self._sketches = np.zeros((self.capacity, self.sketch.width), np.float32)
+        for start in range(0, self.high_water, sample_rows):
+            block = slice(start, min(start + sample_rows, self.high_water))
+            self._sketches[block] = self.sketch(self.matrix[block])
+
+    def blocks(self, rows_each: int, *, sketched: bool) -> Iterator[Block]:
+        """All rows ever used or their sketches, in blocks; those of no product hold whatever was there."""
+        matrix = self._sketches if sketched else self.matrix
         for start in range(0, self.high_water, rows_each):
             stop = min(start + rows_each, self.high_water)
-            yield Block(start, stop, self.matrix[start:stop].astype(np.float32, copy=False))
+            yield Block(start, stop, matrix[start:stop].astype(np.float32, copy=False))
 
     def cosines(self, left: Ints, right: Ints) -> Scores:
         """The cosine of each pair of rows, the same number whatever it is computed together with."""
@@ -145,6 +162,9 @@ class VectorRows:
         grown = np.zeros((capacity, self.dimensions), self.matrix.dtype)
         grown[: self.high_water] = self.matrix[: self.high_water]
         self.matrix = grown
+        sketches = np.zeros((capacity, self._sketches.shape[1]), np.float32)
+        sketches[: self.high_water] = self._sketches[: self.high_water]
+        self._sketches = sketches
         self.labels = np.r_[self.labels, np.zeros(capacity - self.capacity, np.int64)]
         self._squared_lengths = np.r_[self._squared_lengths, np.ones(capacity - self.capacity)]
         self.ids += [None] * (capacity - self.capacity)

@@ -154,6 +154,32 @@ def test_lists_do_not_depend_on_how_a_large_catalogue_arrived(storage: Any) -> N
     assert at_once.neighbours("product-0060")[0] == Neighbour("product-0050", 1.0)
 
 
+@pytest.mark.parametrize("storage", ["float16", "float32"])
+def test_sketches_rule_out_nothing_that_matters(storage: Any) -> None:
+    rng = np.random.default_rng(7)
+    basis = rng.standard_normal((8, 64))
+
+    def make(count: int) -> list[Vector]:
+        return [unit(rng.standard_normal(8) @ basis + 0.3 * rng.standard_normal(64)) for _ in range(count)]
+
+    sketching = ExactIndex(64, small(list_length=5, block_rows=64, sketch_from=150, storage=storage))
+    plain = ExactIndex(64, small(list_length=5, block_rows=64))
+    ids = [f"p{number:03}" for number in range(400)]
+    for start in range(0, 400, 40):
+        vectors = dict(zip(ids[start : start + 40], make(40), strict=True))
+        vectors |= dict(zip(ids[start : start + 40 : 9], make(1) * 5, strict=True))
+        moved = dict(zip(ids[: start // 4], make(start // 4), strict=True))
+        changes = Changes(vectors | moved, ids[start - 10 : start - 5], {ids[start]: False})
+        for index in (sketching, plain):
+            index.apply(changes)
+    assert sketching._vectors.sketch is not None
+    assert plain._vectors.sketch is None
+    assert lists_of(sketching, ids) == lists_of(plain, ids)
+    unlike = [unit(rng.standard_normal(64)) for _ in range(5)]
+    for vectors in (unlike, make(5)):
+        assert sketching.search(vectors, 7) == plain.search(vectors, 7)
+
+
 def test_products_that_leave_and_come_again_use_no_more_room() -> None:
     index = ExactIndex(DIMENSIONS, small())
     rng = np.random.default_rng(1)
