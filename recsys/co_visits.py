@@ -37,7 +37,7 @@ class PairRules:
     view_gap_ms: int = 60_000
     purchase_window_ms: int = 7 * 86_400_000
     purchase_gap_ms: int = 86_400_000
-    max_companions: int = 20
+    max_companions: int = 10
     """Events that a new one is paired with at most, the nearest in time."""
     weights: ActionWeights = field(default_factory=ActionWeights)
 

@@ -54,9 +54,7 @@ class InteractionSettings(_Frozen):
     purchase_gap_days: float = Field(
         default=1.0, gt=0, description="time apart that halves the strength of a pair"
     )
-    max_companions: int = Field(
-        default=20, ge=1, le=500, description="events that a new one is paired with at most"
-    )
+    max_companions: int = Field(default=10, ge=1, le=500, description="visits that one is paired with at most")
     list_length: int = Field(default=20, ge=1, le=200, description="longest for-you list")
     max_recent: int = Field(
         default=20, ge=1, le=200, description="products of late that a for-you list follows from"
