@@ -27,6 +27,6 @@ def run(
     from consumers.stages import make_stage
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it raises is said by us, and it logs each retry
     configuration = load()
     run_stage(make_stage(stage, configuration), configuration.kafka, configuration.runtime)

@@ -14,6 +14,7 @@ from schemas.errors import (
     RecsysError,
     TransactionAbortedError,
 )
+from schemas.kafka_settings import KafkaSettings
 
 
 class InstanceTakenError(RecsysError):
@@ -44,9 +45,29 @@ def kafka_errors(doing: str) -> Iterator[None]:
         raise translated(error, doing) from error
 
 
+@contextmanager
+def connecting(kafka: KafkaSettings) -> Iterator[None]:
+    """Translate what the client raises when it is made."""
+    try:
+        yield
+    except (errors.AuthorizationError, errors.SaslAuthenticationFailedError) as error:
+        raise translated(error, "the connection") from error
+    except errors.KafkaError as error:
+        servers = ",".join(kafka.client_options()["bootstrap_servers"])
+        raise KafkaUnavailableError(
+            f"no Kafka answers at {servers} ({reason(error)}); start one with `recsys kafka up`, or set "
+            "KAFKA_BOOTSTRAP_SERVERS to the shop's own"
+        ) from error
+
+
+def reason(error: BaseException) -> str:
+    """What an error of the client's says, or its name where it says nothing."""
+    return str(error) or type(error).__name__
+
+
 def translated(error: Exception, doing: str, *, in_transaction: bool = False) -> RecsysError:
     """The error of ours that an error of the client's is."""
-    said = f"{doing}: {type(error).__name__} {error}".strip()
+    said = f"{doing}: {reason(error)}"
     if isinstance(error, _REFUSED):
         return ConfigurationError(f"Kafka refused {said}")
     if isinstance(error, errors.FencedInstanceIdError):

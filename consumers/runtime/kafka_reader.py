@@ -8,7 +8,7 @@ from typing import Any
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition as KafkaPartition
 
-from consumers.runtime.kafka_errors import kafka_errors
+from consumers.runtime.kafka_errors import connecting, kafka_errors
 from consumers.runtime.records import Record, TopicPartition
 from consumers.runtime.settings import RuntimeSettings
 from schemas.errors import ConfigurationError
@@ -47,7 +47,7 @@ class TopicReader:
     def __init__(self, kafka: KafkaSettings, runtime: RuntimeSettings, fetch_max_wait_ms: int = 500) -> None:
         self._prefix = kafka.topic_prefix
         self._timeout_ms = runtime.request_timeout_ms
-        with kafka_errors("connecting a reader"):
+        with connecting(kafka):
             self._consumer = KafkaConsumer(**consumer_options(kafka, runtime, fetch_max_wait_ms))
             # Sees the log's end past transactions that are still open, which readers have to wait for.
             self._ends = KafkaConsumer(

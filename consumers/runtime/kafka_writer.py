@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from consumers.runtime.kafka_errors import kafka_errors, translated
+from consumers.runtime.kafka_errors import connecting, translated
 from consumers.runtime.partitioning import key_partition
 from consumers.runtime.records import OutRecord
 from consumers.runtime.settings import RuntimeSettings
@@ -20,6 +20,7 @@ _RETRY_BACKOFF_MS = 5
 """Between the steps of a transaction; the client's default of 100 ms makes each transaction take as long."""
 
 _CLOSE_SECONDS = 2.0
+_ABORT_MS = 2_000
 
 _DELIVERY_TIMEOUTS = 10
 """How much longer than a transaction the client may try to deliver. It commits a transaction without the records
@@ -44,6 +45,7 @@ class TransactionalWriter:
         try:
             self._commit(self._ready(), records, offsets, group)
         except KafkaError as error:
+            self._abort()
             self._discard()
             raise translated(error, "writing a transaction", in_transaction=True) from error
         except BaseException:
@@ -107,7 +109,7 @@ class TransactionalWriter:
     def _ready(self) -> Any:
         if self._producer is None:
             self._partitions.clear()
-            with kafka_errors("connecting a transactional producer"):
+            with connecting(self._kafka):
                 producer = KafkaProducer(
                     **self._kafka.client_options(),
                     transactional_id=self._transactional_id,
@@ -128,6 +130,17 @@ class TransactionalWriter:
             self._producer = producer
             producer.init_transactions()
         return self._producer
+
+    def _abort(self) -> None:
+        """End the transaction if that can be done at once: an open one holds up every read_committed reader."""
+        if self._producer is None:
+            return
+        try:
+            pending = self._producer._transaction_manager.begin_abort()  # noqa: SLF001
+            self._producer._sender.wakeup()  # noqa: SLF001
+            pending.wait(timeout_ms=_ABORT_MS)
+        except KafkaError:
+            pass  # it may have committed, or is fenced: the next producer of this id ends it, or its timeout does
 
     def _discard(self) -> None:
         producer, self._producer = self._producer, None

@@ -13,7 +13,9 @@ from last_seen import LastSeen, LastSeenByOne
 
 from consumers.runtime.assignors import SoleOwnerAssignor
 from consumers.runtime.kafka_errors import InstanceTakenError
+from consumers.runtime.kafka_reader import TopicReader
 from consumers.runtime.records import TopicPartition
+from consumers.runtime.settings import RuntimeSettings
 from deploy.topics import admin_client
 from schemas.errors import ConfigurationError, FencedError
 
@@ -33,6 +35,14 @@ def suspended(cluster: Any, stage: Any) -> Any:
 
 def coordinator(worker: Any) -> Any:
     return worker._transport._consumer._coordinator
+
+
+def partitions_of(settings: Any, topic: str) -> int:
+    reader = TopicReader(settings, RuntimeSettings())
+    try:
+        return reader.partition_count(topic)
+    finally:
+        reader.close()
 
 
 @pytest.mark.parametrize("heard", [False, True], ids=["unaware", "aware"])
@@ -93,6 +103,9 @@ def test_a_process_started_again_under_its_name_takes_over_at_once(kafka_only: A
 def test_topics_that_differ_in_partitions_are_refused(kafka_only: Any) -> None:
     with admin_client(kafka_only.settings) as admin:
         admin.create_partitions({kafka_only.settings.named("pdp-view"): NewPartitions(5)})
+    deadline = time.monotonic() + 10
+    while partitions_of(kafka_only.settings, "pdp-view") < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
     with pytest.raises(ConfigurationError, match="equally many partitions"):
         kafka_only.transport(LastSeen(), None)
 
