@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from consumers.stages import STAGES
-
 from deploy.embedded_kafka import EmbeddedKafka, EmbeddedKafkaSettings
 from deploy.tether import tethered
 from deploy.topics import admin_client, delete_topics, ensure_topics
