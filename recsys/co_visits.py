@@ -1,17 +1,27 @@
-"""Which products are visited together: every pair of a shopper's events within a window, counted once.
+"""Which products are visited together: pairs of events that are near each other in a shopper's history.
 
-A pair is counted when the later-arriving of its two events arrives, with a strength that depends on nothing but
-the two event times. So the sums that follow do not depend on the order of arrival.
+Two views make a pair where they are within a window of each other and at most ``max_companions`` views apart, and
+so do two purchases. The strength of a pair depends on its two event times alone, and which pairs there are follows
+from the set of events, so sums over them do not depend on the order of arrival: where a late view comes in between
+two others that are too far apart by then, their pair is taken back with a negative strength.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
-from recsys.histories import History, HistoryEvent
+import numpy as np
+
+from recsys.event_pairs import EventSequence, Floats, Integers, changed_pairs
+from recsys.histories import History, HistoryEvent, HistoryRules
 from schemas.events import Action, CoVisits, Relation
+
+MAX_ENTRIES = 5_000
+"""Companions or visits in one message at most, so that the busiest product's message stays within its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +34,10 @@ class ActionWeights:
 
     def of(self, action: int, quantity: float) -> float:
         """Weight of an event; each doubling of the quantity adds one more action, a return takes it back."""
-        units = abs(quantity)
         weight = (self.view, self.cart_add, self.purchase)[action]
+        if quantity == 1.0:
+            return weight
+        units = abs(quantity)
         return math.copysign(weight * (1.0 + math.log2(units) if units > 1.0 else units), quantity)
 
 
@@ -37,116 +49,200 @@ class PairRules:
     view_gap_ms: int = 60_000
     purchase_window_ms: int = 7 * 86_400_000
     purchase_gap_ms: int = 86_400_000
-    max_companions: int = 10
-    """Events that a new one is paired with at most, the nearest in time."""
+    max_companions: int = 20
+    """How many views, or purchases, further on the last is that an event makes a pair with."""
     weights: ActionWeights = field(default_factory=ActionWeights)
 
-
-_AFTER, _BEFORE = int(Relation.AFTER), int(Relation.BEFORE)
-
-MAX_ENTRIES = 5_000
-"""Companions or visits in one message at most, so that the busiest product's message stays within its limit."""
+    def window_ms(self, action: int) -> int:
+        """How far apart two events of an action may be; actions that make no pairs have none."""
+        return (self.view_window_ms, 0, self.purchase_window_ms)[action]
 
 
-class _Gathered:
-    """What a batch says of one product."""
+class _Companions(NamedTuple):
+    """What was visited with what; owners and products by their numbers in the batch."""
 
-    __slots__ = ("cause", "companions", "visits")
+    owners: Integers
+    products: Integers
+    companions: Integers
+    times_ms: Integers
+    relations: Integers
+    strengths: Floats
 
-    def __init__(self) -> None:
-        self.visits: list[tuple[int, int, float]] = []
-        self.companions: list[tuple[str, int, int, float]] = []
-        self.cause: tuple[str, int] = ("", 0)
+
+class _Touched:
+    """A history that a batch adds to."""
+
+    __slots__ = ("before", "cause", "dropped", "events", "history", "reach_ms")
+
+    def __init__(self, event: HistoryEvent, history: History, cause: int) -> None:
+        self.history = history
+        self.before = history.copy()
+        """As it was after the first of ``events``."""
+        self.dropped = history.dropped
+        self.events = [event]
+        self.reach_ms = event.event_time_ms
+        """The earliest time that the events can be paired with."""
+        self.cause = cause
+
+    def steps(self, rules: HistoryRules) -> Iterator[tuple[History, Sequence[HistoryEvent]]]:
+        """The history and its new events; one by one where what they are paired with was dropped meanwhile."""
+        history = self.history
+        if history.dropped == self.dropped or history.oldest_ms() < self.reach_ms:
+            yield history, self.events
+            return
+        history = self.before
+        yield history, self.events[:1]
+        for event in self.events[1:]:
+            history.add(event, rules)
+            yield history, [event]
+
+
+class _Gathering:
+    """Puts a sequence of one action's events together."""
+
+    def __init__(self, action: int, window_ms: int) -> None:
+        self._action = action
+        self._window_ms = window_ms
+        self._owners = array("q")
+        self._rows: list[tuple[int, int, bool]] = []
+
+    def take(self, owner: int, history: History, events: Sequence[HistoryEvent], numbers: dict[str, int]) -> None:
+        """Take what the new ``events`` can make pairs with, and themselves."""
+        own = self._action
+        new = {
+            event.event_hash: event.event_time_ms for event in events if event.action == own and event.quantity > 0
+        }
+        if not new:
+            return
+        times = new.values()
+        columns = history.between(min(times) - self._window_ms, max(times) + self._window_ms)
+        rows = [
+            (at_ms, numbers.setdefault(product_id, len(numbers)), event_hash in new)
+            for at_ms, event_hash, product_id, action, quantity in zip(*columns, strict=True)
+            if action == own and quantity > 0
+        ]
+        self._rows += rows
+        self._owners.extend([owner] * len(rows))
+
+    def sequence(self) -> EventSequence:
+        """What was taken."""
+        times, products, new = np.array(self._rows, np.int64).reshape(-1, 3).T
+        return EventSequence(np.frombuffer(self._owners, np.int64), times, products, new.astype(bool))
 
 
 class CoVisitBatch:
-    """Gathers the pairs that a batch of events makes, one message a product."""
+    """Gathers the pairs that a batch of events makes, one message a product; a batch equals one by one."""
 
-    def __init__(self, rules: PairRules) -> None:
+    def __init__(self, rules: PairRules, history_rules: HistoryRules) -> None:
         self._rules = rules
-        self._gathered: dict[str, _Gathered] = {}
+        self._history_rules = history_rules
+        self._numbers: dict[str, int] = {}
+        self._causes: list[tuple[str, int]] = []
+        self._visited: list[int] = []
+        self._visits: dict[int, list[tuple[int, int, float]]] = {}
+        self._touched: dict[int, _Touched] = {}
 
     def add(self, event: HistoryEvent, history: History, cause: tuple[str, int]) -> None:
-        """Count an event that its history holds already; ``cause`` is (caused_by, caused_at_ms)."""
-        rules = self._rules
-        own = self._of(event.product_id, cause)
-        own.visits.append((event.event_time_ms, event.action, rules.weights.of(event.action, event.quantity)))
-        if event.action == Action.VIEW:
-            self._pair_views(event, history, own, cause)
-        elif event.action == Action.PURCHASE and event.quantity > 0:
-            self._pair_purchases(event, history, own, cause)
+        """Count an event that was added to its history just now; ``cause`` is (caused_by, caused_at_ms)."""
+        place = len(self._causes)
+        self._causes.append(cause)
+        at_ms, action = event.event_time_ms, event.action
+        number = self._numbers.setdefault(event.product_id, len(self._numbers))
+        self._visited.append(number)
+        self._visits.setdefault(number, []).append((at_ms, action, self._rules.weights.of(action, event.quantity)))
+        touched = self._touched.get(id(history))
+        if touched is None:
+            touched = self._touched[id(history)] = _Touched(event, history, place)
+        else:
+            touched.events.append(event)
+            if cause[1] >= self._causes[touched.cause][1]:
+                touched.cause = place
+        touched.reach_ms = min(touched.reach_ms, at_ms - self._rules.window_ms(action))
 
-    def messages(self) -> list[CoVisits]:
-        """What was gathered, in the order of first appearance."""
-        return [
-            message
-            for product_id, gathered in self._gathered.items()
-            for message in _messages(product_id, gathered)
-        ]
-
-    def _pair_views(self, event: HistoryEvent, history: History, own: _Gathered, cause: tuple[str, int]) -> None:
-        at_ms, own_hash, product_id, _, _ = event
-        gap_ms, companions = self._rules.view_gap_ms, own.companions
-        for their_ms, their_hash, their_id, _, _ in self._nearest(event, history, self._rules.view_window_ms):
-            later = at_ms if at_ms > their_ms else their_ms
-            strength = 1.0 / (1.0 + abs(at_ms - their_ms) / gap_ms)
-            if their_id == product_id:
-                companions.append((product_id, later, _AFTER, strength))
-                continue
-            theirs = self._of(their_id, cause).companions
-            if (their_ms, their_hash) < (at_ms, own_hash):
-                theirs.append((product_id, later, _AFTER, strength))
-                companions.append((their_id, later, _BEFORE, strength))
-            else:
-                companions.append((their_id, later, _AFTER, strength))
-                theirs.append((product_id, later, _BEFORE, strength))
-
-    def _pair_purchases(
-        self, event: HistoryEvent, history: History, own: _Gathered, cause: tuple[str, int]
-    ) -> None:
-        product_id, at_ms, gap_ms = event.product_id, event.event_time_ms, self._rules.purchase_gap_ms
-        for other in self._nearest(event, history, self._rules.purchase_window_ms):
-            if other.product_id == product_id or other.quantity <= 0:
-                continue
-            strength = 1.0 / (1.0 + abs(at_ms - other.event_time_ms) / gap_ms)
-            later = max(at_ms, other.event_time_ms)
-            own.companions.append((other.product_id, later, Relation.BOUGHT_TOGETHER, strength))
-            self._of(other.product_id, cause).companions.append(
-                (product_id, later, Relation.BOUGHT_TOGETHER, strength)
-            )
-
-    def _nearest(self, event: HistoryEvent, history: History, window_ms: int) -> list[HistoryEvent]:
-        """The other events of the same action within the window; at most ``max_companions``, nearest in time."""
-        at_ms, own_hash, _, action, _ = event
-        near = [other for other in history.around(at_ms, window_ms) if other[3] == action and other[1] != own_hash]
-        if len(near) > self._rules.max_companions:
-            near.sort(key=lambda other: (abs(at_ms - other.event_time_ms), other.event_hash))
-            del near[self._rules.max_companions :]
-        return near
-
-    def _of(self, product_id: str, cause: tuple[str, int]) -> _Gathered:
-        gathered = self._gathered.get(product_id)
-        if gathered is None:
-            gathered = self._gathered[product_id] = _Gathered()
-        gathered.cause = cause
-        return gathered
-
-
-def _messages(product_id: str, gathered: _Gathered) -> list[CoVisits]:
-    visits, companions = gathered.visits, gathered.companions
-    count = max(len(visits), len(companions))
-    return [
-        _message(
-            product_id,
-            visits[start : start + MAX_ENTRIES],
-            companions[start : start + MAX_ENTRIES],
-            gathered.cause,
+    def messages(self) -> Iterator[CoVisits]:
+        """What was gathered, one message a product unless that would be too long."""
+        owners_cause, companions = self._companions()
+        order = np.argsort(companions.products, kind="stable")
+        companions = _Companions(*(column[order] for column in companions))
+        causes = self._newest_causes(companions, owners_cause)
+        ids = list(self._numbers)
+        bounds = np.searchsorted(companions.products, np.arange(len(ids) + 1)).tolist()
+        columns = (
+            [ids[number] for number in companions.companions.tolist()],
+            companions.times_ms.tolist(),
+            companions.relations.tolist(),
+            companions.strengths.tolist(),
         )
-        for start in range(0, count, MAX_ENTRIES)
-    ]
+        for number, product_id in enumerate(ids):
+            begin, end = bounds[number : number + 2]
+            visits = self._visits.get(number, [])
+            for start in range(0, max(len(visits), end - begin), MAX_ENTRIES):
+                part = slice(begin + start, min(begin + start + MAX_ENTRIES, end))
+                entries = [column[part] for column in columns]
+                times, actions, weights = _columns(visits[start : start + MAX_ENTRIES])
+                yield CoVisits(product_id, times, actions, weights, *entries, *self._causes[causes[number]])
+
+    def _companions(self) -> tuple[list[int], _Companions]:
+        """The newest cause of each owner, and the companions that its events make."""
+        rules = self._rules
+        views = _Gathering(Action.VIEW, rules.view_window_ms)
+        purchases = _Gathering(Action.PURCHASE, rules.purchase_window_ms)
+        causes: list[int] = []
+        for touched in self._touched.values():
+            for history, events in touched.steps(self._history_rules):
+                views.take(len(causes), history, events, self._numbers)
+                purchases.take(len(causes), history, events, self._numbers)
+                causes.append(touched.cause)
+        viewed = _viewed_together(views.sequence(), rules)
+        bought = _bought_together(purchases.sequence(), rules)
+        return causes, _Companions(*map(np.concatenate, zip(viewed, bought, strict=True)))
+
+    def _newest_causes(self, companions: _Companions, owners_cause: Sequence[int]) -> list[int]:
+        """The place of the newest cause of each product's message, by product number."""
+        by_age = np.argsort([caused_at_ms for _, caused_at_ms in self._causes], kind="stable")
+        rank = np.empty_like(by_age)
+        rank[by_age] = np.arange(len(by_age))
+        newest = np.zeros(len(self._numbers), np.intp)
+        np.maximum.at(newest, np.array(self._visited, np.intp), rank)
+        owners_rank = rank[np.array(owners_cause, np.intp)]
+        np.maximum.at(newest, companions.products, owners_rank[companions.owners])
+        newest_causes: list[int] = by_age[newest].tolist()
+        return newest_causes
 
 
-def _message(product_id: str, visits: list[Any], companions: list[Any], cause: tuple[str, int]) -> CoVisits:
+def _viewed_together(events: EventSequence, rules: PairRules) -> _Companions:
+    """Either product is the other's companion; a product that is viewed again is its own, after itself."""
+    first, second, signs = changed_pairs(events, rules.view_window_ms, rules.max_companions)
+    earlier, later = events.products[first], events.products[second]
+    strengths = signs / (1.0 + (events.times_ms[second] - events.times_ms[first]) / rules.view_gap_ms)
+    other = earlier != later
+    before = second[other]
+    return _Companions(
+        np.concatenate([events.owners[first], events.owners[before]]),
+        np.concatenate([earlier, later[other]]),
+        np.concatenate([later, earlier[other]]),
+        np.concatenate([events.times_ms[second], events.times_ms[before]]),
+        np.repeat([Relation.AFTER, Relation.BEFORE], [len(first), len(before)]),
+        np.concatenate([strengths, strengths[other]]),
+    )
+
+
+def _bought_together(events: EventSequence, rules: PairRules) -> _Companions:
+    """Either product is the other's companion."""
+    first, second, signs = changed_pairs(events, rules.purchase_window_ms, rules.max_companions)
+    strengths = signs / (1.0 + (events.times_ms[second] - events.times_ms[first]) / rules.purchase_gap_ms)
+    other = events.products[first] != events.products[second]
+    first, second, strengths = first[other], second[other], strengths[other]
+    return _Companions(
+        np.tile(events.owners[first], 2),
+        np.concatenate([events.products[first], events.products[second]]),
+        np.concatenate([events.products[second], events.products[first]]),
+        np.tile(events.times_ms[second], 2),
+        np.full(2 * len(first), int(Relation.BOUGHT_TOGETHER)),
+        np.tile(strengths, 2),
+    )
+
+
+def _columns(visits: Sequence[tuple[int, int, float]]) -> tuple[Sequence[int], Sequence[int], Sequence[float]]:
     times, actions, weights = zip(*visits, strict=True) if visits else ((), (), ())
-    ids, their_times, relations, strengths = zip(*companions, strict=True) if companions else ((), (), (), ())
-    return CoVisits(product_id, times, actions, weights, ids, their_times, relations, strengths, *cause)
+    return times, actions, weights

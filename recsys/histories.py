@@ -56,7 +56,7 @@ class History:
     Memory: about 0.6 kB + 33 bytes an event + its product's id.
     """
 
-    __slots__ = ("_actions", "_hashes", "_product_ids", "_quantities", "_times", "listed", "revision")
+    __slots__ = ("_actions", "_hashes", "_product_ids", "_quantities", "_times", "dropped", "listed", "revision")
 
     def __init__(self) -> None:
         self._times = array("q")
@@ -64,6 +64,8 @@ class History:
         self._product_ids: list[str] = []
         self._actions = bytearray()
         self._quantities = array("d")
+        self.dropped = 0
+        """Events that made room for later ones since the object was made; not part of the state."""
         self.listed: tuple[str, ...] = ()
         self.revision = 0
 
@@ -104,12 +106,25 @@ class History:
         self._forget(max(len(times) - rules.max_events, bisect_left(times, times[-1] - rules.retention_ms)))
         return ADDED
 
-    def around(self, at_ms: int, window_ms: int) -> Iterator[HistoryEvent]:
-        """The events no further than a window from a time, oldest first."""
-        low = bisect_left(self._times, at_ms - window_ms)
-        high = bisect_right(self._times, at_ms + window_ms)
-        columns = (self._times, self._hashes, self._product_ids, self._actions, self._quantities)
-        return map(HistoryEvent._make, zip(*(column[low:high] for column in columns), strict=True))
+    def oldest_ms(self) -> int:
+        """Time of the oldest event that is kept; raises ``IndexError`` where there is none."""
+        return self._times[0]
+
+    def between(
+        self, from_ms: int, to_ms: int
+    ) -> tuple[array[int], array[int], list[str], bytearray, array[float]]:
+        """Columns of the events from one time to another, both included, oldest first, as ``HistoryEvent``."""
+        part = slice(bisect_left(self._times, from_ms), bisect_right(self._times, to_ms))
+        quantities = self._quantities[part]
+        return self._times[part], self._hashes[part], self._product_ids[part], self._actions[part], quantities
+
+    def copy(self) -> History:
+        """Another history with the same events and no list."""
+        other = History()
+        other._times, other._hashes = self._times[:], self._hashes[:]
+        other._product_ids, other._actions = self._product_ids[:], self._actions[:]
+        other._quantities = self._quantities[:]
+        return other
 
     def bought(self) -> set[str]:
         """Products bought and not returned as a whole."""
@@ -151,5 +166,6 @@ class History:
     def _forget(self, oldest: int) -> None:
         """Drop so many of the oldest events."""
         if oldest > 0:
+            self.dropped += oldest
             for column in (self._times, self._hashes, self._product_ids, self._actions, self._quantities):
                 del column[:oldest]

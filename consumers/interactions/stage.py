@@ -85,7 +85,7 @@ class InteractionsStage(Stage):
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what shoppers did; each shopper touched is written to the changelog, and listed, once."""
-        pairs = CoVisitBatch(self._pair_rules)
+        pairs = CoVisitBatch(self._pair_rules, self._history_rules)
         touched: dict[tuple[int, str], _Cause] = {}
         for message in messages:
             if message.topic == USER_UPDATED.name:
