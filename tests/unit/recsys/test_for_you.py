@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from recsys.for_you import ForYou
+from recsys.histories import History, HistoryEvent, HistoryRules
+from recsys.scoring.neighbour_tables import RowScoring
+from recsys.scoring.query import QueryRules, make_query
+from schemas.codec import encode
+from schemas.errors import ConfigurationError
+from schemas.events import Action, ItemState, Kind, ListedProduct, ProductCreated, Reason, RecommendationUpdated
+
+WEIGHTS = {"viewed_next": 1.0, "bought_together": 1.0, "similar": 1.0, "trending": 0.02, "popular": 0.02}
+
+
+def row(product_id: str, *companions: str, share: float = 1.0) -> bytes:
+    ones, none = [share] * len(companions), [0.0] * len(companions)
+    return encode(ItemState(product_id, 0, 1.0, 5.0, 0.0, companions, ones, none, none, 1, (), (), 1))
+
+
+def core(**weights: float) -> ForYou:
+    for_you = ForYou(QueryRules(), RowScoring(), {**WEIGHTS, **weights})
+    for product_id in "abcdp":
+        for_you.put_product(product_id, ProductCreated(product_id, 1))
+    for_you.tables.put_row("p", row("p", "c", "b", "a"))
+    popular = RecommendationUpdated(Kind.POPULAR, "", 1, [ListedProduct("d", 1.0, Reason.POPULAR)], 1, "x", 1)
+    for_you.put_list(Kind.POPULAR, popular)
+    return for_you
+
+
+def history(*events: tuple[str, int, float]) -> History:
+    made = History()
+    for at_ms, (product_id, action, quantity) in enumerate(events):
+        made.add(HistoryEvent(at_ms, at_ms, product_id, action, quantity), HistoryRules())
+    return made
+
+
+def ids(listed: list[ListedProduct]) -> list[str]:
+    return [item.product_id for item in listed]
+
+
+def test_ties_go_to_the_smaller_id_and_each_product_has_its_reason() -> None:
+    listed = core().recommend(history(("p", Action.VIEW, 1.0)), 10)
+    assert [(item.product_id, item.reason, item.because) for item in listed] == [
+        *((name, Reason.BECAUSE_VIEWED, "p") for name in "abc"),
+        ("d", Reason.POPULAR, ""),
+    ]
+    assert ids(core().recommend(history(("p", Action.VIEW, 1.0)), 2)) == ["a", "b"]
+
+
+def test_what_was_bought_is_left_out_until_it_is_returned() -> None:
+    for_you, made = core(), history(("a", Action.PURCHASE, 1.0), ("p", Action.VIEW, 1.0))
+    assert "a" not in ids(for_you.recommend(made, 10))
+    made.add(HistoryEvent(9, 9, "a", Action.PURCHASE, -1.0), HistoryRules())
+    assert "a" in ids(for_you.recommend(made, 10))
+
+
+def test_a_purchase_is_the_better_reason() -> None:
+    listed = core().recommend(history(("p", Action.PURCHASE, 1.0)), 1)
+    assert listed[0].reason == Reason.BECAUSE_BOUGHT
+
+
+def test_what_cannot_be_bought_or_is_excluded_is_left_out() -> None:
+    for_you, made = core(), history(("p", Action.VIEW, 1.0))
+    for_you.put_product("a", ProductCreated("a", 2, in_stock=False))
+    for_you.put_product("b", None)
+    assert ids(for_you.recommend(made, 10, excluded=["d"])) == ["c"]
+
+
+def test_recommending_changes_nothing() -> None:
+    for_you, made = core(), history(("p", Action.VIEW, 1.0), ("unknown", Action.VIEW, 1.0))
+    before = made.snapshot("u")
+    first = for_you.recommend(made, 10)
+    assert for_you.recommend(made, 10) == first
+    assert made.snapshot("u") == before
+    assert not for_you.is_recommendable("unknown")
+
+
+def test_a_weight_of_zero_leaves_a_scorer_out() -> None:
+    assert ids(core(viewed_next=0.0).recommend(history(("p", Action.VIEW, 1.0)), 10)) == ["d"]
+
+
+def test_a_missing_weight_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no weight for viewed_next"):
+        ForYou(QueryRules(), RowScoring(), {name: 1.0 for name in WEIGHTS if name != "viewed_next"})
+
+
+def test_the_weights_of_a_query_add_up_to_one() -> None:
+    made = history(("a", Action.VIEW, 1.0), ("b", Action.CART_ADD, 2.0), ("c", Action.PURCHASE, 1.0))
+    query = make_query(made.latest(), QueryRules(max_recent=2))
+    assert [recent.product_id for recent in query.recent] == ["c", "b"]
+    assert sum(recent.weight for recent in query.recent) == pytest.approx(1.0)
