@@ -12,11 +12,11 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recsys.event_pairs import EventSequence, Floats, Integers, changed_pairs
+from recsys.event_pairs import EventPairs, EventSequence, changed_pairs
 from recsys.histories import History, HistoryEvent, HistoryRules
 from schemas.events import Action, CoVisits, Relation
 
@@ -49,7 +49,7 @@ class PairRules:
     view_gap_ms: int = 60_000
     purchase_window_ms: int = 7 * 86_400_000
     purchase_gap_ms: int = 86_400_000
-    max_companions: int = 20
+    max_companions: int = 10
     """How many views, or purchases, further on the last is that an event makes a pair with."""
     weights: ActionWeights = field(default_factory=ActionWeights)
 
@@ -58,15 +58,19 @@ class PairRules:
         return (self.view_window_ms, 0, self.purchase_window_ms)[action]
 
 
-class _Companions(NamedTuple):
-    """What was visited with what; owners and products by their numbers in the batch."""
-
-    owners: Integers
-    products: Integers
-    companions: Integers
-    times_ms: Integers
-    relations: Integers
-    strengths: Floats
+Companions = NDArray[np.void]
+"""What was visited with what: structured, ``COMPANION``."""
+COMPANION = np.dtype(
+    [
+        ("owner", np.int64),
+        ("product", np.int64),
+        ("companion", np.int64),
+        ("at_ms", np.int64),
+        ("relation", np.int64),
+        ("strength", np.float64),
+    ]
+)
+"""A product's companion; owner, product and companion are numbers in the batch."""
 
 
 class _Touched:
@@ -155,34 +159,35 @@ class CoVisitBatch:
             touched = self._touched[id(history)] = _Touched(event, history, place)
         else:
             touched.events.append(event)
-            if cause[1] >= self._causes[touched.cause][1]:
+            if action != Action.CART_ADD and cause[1] >= self._causes[touched.cause][1]:
                 touched.cause = place
         touched.reach_ms = min(touched.reach_ms, at_ms - self._rules.window_ms(action))
 
     def messages(self) -> Iterator[CoVisits]:
         """What was gathered, one message a product unless that would be too long."""
         owners_cause, companions = self._companions()
-        order = np.argsort(companions.products, kind="stable")
-        companions = _Companions(*(column[order] for column in companions))
+        companions = companions[np.argsort(companions["product"], kind="stable")]
         causes = self._newest_causes(companions, owners_cause)
-        ids = list(self._numbers)
-        bounds = np.searchsorted(companions.products, np.arange(len(ids) + 1)).tolist()
-        columns = (
-            [ids[number] for number in companions.companions.tolist()],
-            companions.times_ms.tolist(),
-            companions.relations.tolist(),
-            companions.strengths.tolist(),
-        )
-        for number, product_id in enumerate(ids):
+        product_ids = list(self._numbers)
+        bounds = np.searchsorted(companions["product"], np.arange(len(product_ids) + 1)).tolist()
+        ids = [product_ids[number] for number in companions["companion"].tolist()]
+        times, relations, strengths = (companions[name].tolist() for name in ("at_ms", "relation", "strength"))
+        for number, product_id in enumerate(product_ids):
             begin, end = bounds[number : number + 2]
             visits = self._visits.get(number, [])
             for start in range(0, max(len(visits), end - begin), MAX_ENTRIES):
                 part = slice(begin + start, min(begin + start + MAX_ENTRIES, end))
-                entries = [column[part] for column in columns]
-                times, actions, weights = _columns(visits[start : start + MAX_ENTRIES])
-                yield CoVisits(product_id, times, actions, weights, *entries, *self._causes[causes[number]])
+                yield CoVisits(
+                    product_id,
+                    *_columns(visits[start : start + MAX_ENTRIES]),
+                    ids[part],
+                    times[part],
+                    relations[part],
+                    strengths[part],
+                    *self._causes[causes[number]],
+                )
 
-    def _companions(self) -> tuple[list[int], _Companions]:
+    def _companions(self) -> tuple[list[int], Companions]:
         """The newest cause of each owner, and the companions that its events make."""
         rules = self._rules
         views = _Gathering(Action.VIEW, rules.view_window_ms)
@@ -195,9 +200,9 @@ class CoVisitBatch:
                 causes.append(touched.cause)
         viewed = _viewed_together(views.sequence(), rules)
         bought = _bought_together(purchases.sequence(), rules)
-        return causes, _Companions(*map(np.concatenate, zip(viewed, bought, strict=True)))
+        return causes, np.concatenate([viewed, bought])
 
-    def _newest_causes(self, companions: _Companions, owners_cause: Sequence[int]) -> list[int]:
+    def _newest_causes(self, companions: Companions, owners_cause: Sequence[int]) -> list[int]:
         """The place of the newest cause of each product's message, by product number."""
         by_age = np.argsort([caused_at_ms for _, caused_at_ms in self._causes], kind="stable")
         rank = np.empty_like(by_age)
@@ -205,42 +210,45 @@ class CoVisitBatch:
         newest = np.zeros(len(self._numbers), np.intp)
         np.maximum.at(newest, np.array(self._visited, np.intp), rank)
         owners_rank = rank[np.array(owners_cause, np.intp)]
-        np.maximum.at(newest, companions.products, owners_rank[companions.owners])
+        np.maximum.at(newest, companions["product"], owners_rank[companions["owner"]])
         newest_causes: list[int] = by_age[newest].tolist()
         return newest_causes
 
 
-def _viewed_together(events: EventSequence, rules: PairRules) -> _Companions:
+def _viewed_together(events: EventSequence, rules: PairRules) -> Companions:
     """Either product is the other's companion; a product that is viewed again is its own, after itself."""
-    first, second, signs = changed_pairs(events, rules.view_window_ms, rules.max_companions)
-    earlier, later = events.products[first], events.products[second]
-    strengths = signs / (1.0 + (events.times_ms[second] - events.times_ms[first]) / rules.view_gap_ms)
-    other = earlier != later
-    before = second[other]
-    return _Companions(
-        np.concatenate([events.owners[first], events.owners[before]]),
-        np.concatenate([earlier, later[other]]),
-        np.concatenate([later, earlier[other]]),
-        np.concatenate([events.times_ms[second], events.times_ms[before]]),
-        np.repeat([Relation.AFTER, Relation.BEFORE], [len(first), len(before)]),
-        np.concatenate([strengths, strengths[other]]),
-    )
+    pairs = changed_pairs(events, rules.view_window_ms, rules.max_companions)
+    after = _companions(events, pairs, rules.view_gap_ms, Relation.AFTER)
+    before = _turned(after[after["product"] != after["companion"]])
+    before["relation"] = Relation.BEFORE
+    return np.concatenate([after, before])
 
 
-def _bought_together(events: EventSequence, rules: PairRules) -> _Companions:
+def _bought_together(events: EventSequence, rules: PairRules) -> Companions:
     """Either product is the other's companion."""
-    first, second, signs = changed_pairs(events, rules.purchase_window_ms, rules.max_companions)
-    strengths = signs / (1.0 + (events.times_ms[second] - events.times_ms[first]) / rules.purchase_gap_ms)
-    other = events.products[first] != events.products[second]
-    first, second, strengths = first[other], second[other], strengths[other]
-    return _Companions(
-        np.tile(events.owners[first], 2),
-        np.concatenate([events.products[first], events.products[second]]),
-        np.concatenate([events.products[second], events.products[first]]),
-        np.tile(events.times_ms[second], 2),
-        np.full(2 * len(first), int(Relation.BOUGHT_TOGETHER)),
-        np.tile(strengths, 2),
-    )
+    pairs = changed_pairs(events, rules.purchase_window_ms, rules.max_companions)
+    together = _companions(events, pairs, rules.purchase_gap_ms, Relation.BOUGHT_TOGETHER)
+    together = together[together["product"] != together["companion"]]
+    return np.concatenate([together, _turned(together)])
+
+
+def _companions(events: EventSequence, pairs: EventPairs, gap_ms: int, relation: Relation) -> Companions:
+    """The later product of each pair as the companion of the earlier."""
+    companions = np.empty(len(pairs.first), COMPANION)
+    companions["owner"] = events.owners[pairs.first]
+    companions["product"] = events.products[pairs.first]
+    companions["companion"] = events.products[pairs.second]
+    companions["at_ms"] = events.times_ms[pairs.second]
+    companions["relation"] = relation
+    companions["strength"] = pairs.signs / (1.0 + (companions["at_ms"] - events.times_ms[pairs.first]) / gap_ms)
+    return companions
+
+
+def _turned(companions: Companions) -> Companions:
+    """The same with products and companions changed about."""
+    turned = companions.copy()
+    turned["product"], turned["companion"] = companions["companion"], companions["product"]
+    return turned
 
 
 def _columns(visits: Sequence[tuple[int, int, float]]) -> tuple[Sequence[int], Sequence[int], Sequence[float]]:

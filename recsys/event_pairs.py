@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 
 class EventSequence(NamedTuple):
-    """Events, owner by owner in order of time: one position in each array is one event; ``new`` are those added."""
+    """Events, owner by owner in order of time, one a position; ``new`` are those that were added."""
 
     owners: Integers
     times_ms: Integers

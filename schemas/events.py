@@ -234,9 +234,8 @@ class CoVisits:
             raise InvalidEventError(f"co-visits of {self.product_id} name an action or a relation that is none")
         if not math.isfinite(sum(self.visit_weights)):
             raise InvalidEventError(f"a weight of {self.product_id} is not finite")
-        strengths = self.companion_strengths
-        if strengths and not (math.isfinite(sum(strengths)) and min(strengths) >= 0):
-            raise InvalidEventError(f"a strength of {self.product_id} is not finite, or below 0")
+        if not math.isfinite(sum(self.companion_strengths)):
+            raise InvalidEventError(f"a strength of {self.product_id} is not finite")
         _check_time(min((*self.visit_times_ms, *self.companion_times_ms), default=0))
 
 

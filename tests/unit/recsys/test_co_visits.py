@@ -1,81 +1,194 @@
 from __future__ import annotations
 
+import itertools
+import random
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys import co_visits
 from recsys.co_visits import ActionWeights, CoVisitBatch, PairRules
 from recsys.histories import ADDED, History, HistoryEvent, HistoryRules
+from schemas.codec import decode, encode
 from schemas.events import Action, CoVisits, Relation
 
-RULES = PairRules(max_companions=50)
-KEPT = HistoryRules()
+AFTER, BEFORE, TOGETHER = Relation.AFTER, Relation.BEFORE, Relation.BOUGHT_TOGETHER
+RULES = PairRules(view_window_ms=30, view_gap_ms=10, purchase_window_ms=60, purchase_gap_ms=20, max_companions=2)
+ROOMY = HistoryRules(max_events=100, retention_ms=1_000)
+CRAMPED = HistoryRules(max_events=4, retention_ms=40)
 
-events = st.lists(
-    st.builds(
-        HistoryEvent,
-        event_time_ms=st.integers(0, 3_000_000),
-        event_hash=st.integers(-1_000, 1_000),
-        product_id=st.sampled_from("abcd"),
-        action=st.sampled_from([0, 1, 2]),
-        quantity=st.sampled_from([-1.0, 1.0, 3.0]),
-    ),
-    max_size=15,
-    unique_by=lambda event: event.event_hash,
+Arrival = tuple[str, HistoryEvent]
+Sums = dict[tuple[str, str, int, int], float]
+
+
+def event(number: int, at_ms: int, product_id: str, action: int = 0, quantity: float = 1.0) -> HistoryEvent:
+    return HistoryEvent(at_ms, number, product_id, action, quantity)
+
+
+events = st.builds(
+    event,
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 100),
+    st.sampled_from("abcd"),
+    st.sampled_from((0, 0, 0, 1, 2)),
+    st.sampled_from((1.0, 3.0)),
+)
+arrivals_of_shoppers = st.lists(
+    st.tuples(st.sampled_from("uv"), events), max_size=14, unique_by=lambda arrival: arrival[1].event_hash
 )
 
 
-def gathered(taken: list[HistoryEvent], batch_size: int = 1_000) -> list[CoVisits]:
-    history, messages = History(), []
-    for start in range(0, len(taken), batch_size):
-        batch = CoVisitBatch(RULES)
-        for event in taken[start : start + batch_size]:
-            if history.add(event, KEPT) == ADDED:
-                batch.add(event, history, ("cause", 1))
-        messages += batch.messages()
-    return messages
+def batch(
+    histories: dict[str, History], arrivals: Iterable[Arrival], history_rules: HistoryRules
+) -> list[CoVisits]:
+    gathered = CoVisitBatch(RULES, history_rules)
+    for shopper, one in arrivals:
+        history = histories.setdefault(shopper, History())
+        if history.add(one, history_rules) == ADDED:
+            gathered.add(one, history, (f"pdp-view/{one.event_hash}", one.event_time_ms))
+    return list(gathered.messages())
 
 
-def sums(messages: list[CoVisits]) -> dict[tuple[str, str, int], float]:
-    totals: defaultdict[tuple[str, str, int], float] = defaultdict(float)
+def sums(messages: Iterable[CoVisits]) -> Sums:
+    """Strengths by product, companion, time and relation; what adds up to nothing is left out."""
+    total: defaultdict[tuple[str, str, int, int], float] = defaultdict(float)
     for message in messages:
-        columns = (message.companion_ids, message.companion_relations, message.companion_strengths)
-        for companion, relation, strength in zip(*columns, strict=True):
-            totals[message.product_id, companion, int(relation)] += strength
-    return dict(totals)
+        for companion_id, at_ms, relation, strength in zip(
+            message.companion_ids,
+            message.companion_times_ms,
+            message.companion_relations,
+            message.companion_strengths,
+            strict=True,
+        ):
+            total[message.product_id, companion_id, at_ms, relation] += strength
+    return {key: value for key, value in total.items() if abs(value) > 1e-12}
 
 
-def visits(messages: list[CoVisits]) -> int:
-    return sum(len(message.visit_actions) for message in messages)
+def visits(messages: Iterable[CoVisits]) -> list[tuple[str, int, int, float]]:
+    return sorted(
+        (message.product_id, *visit)
+        for message in messages
+        for visit in zip(message.visit_times_ms, message.visit_actions, message.visit_weights, strict=True)
+    )
 
 
-@given(events, st.data())
-def test_sums_do_not_depend_on_the_order_of_arrival(taken: list[HistoryEvent], data: st.DataObject) -> None:
-    shuffled = data.draw(st.permutations(taken))
-    assert sums(gathered(shuffled)) == pytest.approx(sums(gathered(taken)), abs=1e-9)
+def expected(shoppers: Iterable[Sequence[HistoryEvent]]) -> Sums:
+    """The pairs by their definition."""
+    total: defaultdict[tuple[str, str, int, int], float] = defaultdict(float)
+    for own in shoppers:
+        for action, window_ms, gap_ms in ((Action.VIEW, 30, 10), (Action.PURCHASE, 60, 20)):
+            ordered = sorted(one for one in own if one.action == action and one.quantity > 0)
+            for (i, first), (j, second) in itertools.combinations(enumerate(ordered), 2):
+                between_ms = second.event_time_ms - first.event_time_ms
+                if j - i > RULES.max_companions or between_ms > window_ms:
+                    continue
+                strength, at_ms = 1.0 / (1.0 + between_ms / gap_ms), second.event_time_ms
+                earlier, later = first.product_id, second.product_id
+                if action == Action.VIEW:
+                    total[earlier, later, at_ms, AFTER] += strength
+                    if earlier != later:
+                        total[later, earlier, at_ms, BEFORE] += strength
+                elif earlier != later:
+                    total[earlier, later, at_ms, TOGETHER] += strength
+                    total[later, earlier, at_ms, TOGETHER] += strength
+    return dict(total)
 
 
-@given(events, st.integers(1, 4))
-def test_a_batch_equals_one_by_one_and_replay_adds_nothing(taken: list[HistoryEvent], size: int) -> None:
-    whole, parts = gathered(taken), gathered([*taken, *taken], size)
-    assert sums(parts) == pytest.approx(sums(whole), abs=1e-9)
-    assert visits(whole) == visits(parts) == len(taken)
+@given(arrivals=arrivals_of_shoppers, seed=st.randoms(use_true_random=False), cuts=st.sets(st.integers(0, 14)))
+def test_sums_are_those_of_the_set_of_events_whatever_the_order_and_the_batches(
+    arrivals: list[Arrival], seed: random.Random, cuts: set[int]
+) -> None:
+    shuffled = list(arrivals)
+    seed.shuffle(shuffled)
+    histories: dict[str, History] = {}
+    messages: list[CoVisits] = []
+    for begin, end in itertools.pairwise([0, *sorted(cuts), len(shuffled)]):
+        messages += batch(histories, shuffled[begin:end], ROOMY)
+    assert sums(messages) == pytest.approx(expected([list(history) for history in histories.values()]))
 
 
-def test_a_pair_of_views_is_told_to_both_products() -> None:
-    views = [HistoryEvent(0, 1, "a", Action.VIEW, 1.0), HistoryEvent(60_000, 2, "b", Action.VIEW, 1.0)]
-    assert sums(gathered(views)) == {("a", "b", Relation.AFTER): 0.5, ("b", "a", Relation.BEFORE): 0.5}
+@given(earlier=arrivals_of_shoppers, arrivals=arrivals_of_shoppers)
+def test_a_batch_equals_one_by_one_even_where_events_are_dropped(
+    earlier: list[Arrival], arrivals: list[Arrival]
+) -> None:
+    together: dict[str, History] = {}
+    batch(together, earlier, CRAMPED)
+    one_by_one = {shopper: history.copy() for shopper, history in together.items()}
+    at_once = batch(together, arrivals, CRAMPED)
+    singly = [message for arrival in arrivals for message in batch(one_by_one, [arrival], CRAMPED)]
+    assert sums(at_once) == pytest.approx(sums(singly))
+    assert visits(at_once) == visits(singly)
+    assert {k: list(h) for k, h in together.items()} == {k: list(h) for k, h in one_by_one.items() if len(h)}
 
 
-def test_returns_make_no_pairs() -> None:
-    kept = HistoryEvent(0, 1, "a", Action.PURCHASE, 1.0)
-    assert sums(gathered([kept, HistoryEvent(0, 2, "b", Action.PURCHASE, -1.0)])) == {}
+def test_one_message_a_product_with_visits_and_companions() -> None:
+    a, b, c = event(1, 100, "a"), event(2, 110, "b"), event(3, 115, "c", Action.CART_ADD, 4.0)
+    messages = batch({}, [("u", a), ("u", b), ("u", c)], ROOMY)
+    assert messages == [
+        CoVisits("a", (100,), (0,), (1.0,), ["b"], [110], [AFTER], [0.5], "pdp-view/2", 110),
+        CoVisits("b", (110,), (0,), (1.0,), ["a"], [110], [BEFORE], [0.5], "pdp-view/2", 110),
+        CoVisits("c", (115,), (1,), (6.0,), [], [], [], [], "pdp-view/3", 115),
+    ]
+    assert [decode("co-visits", encode(message)) for message in messages] == [
+        decode("co-visits", encode(message)) for message in batch({}, [("u", a), ("u", b), ("u", c)], ROOMY)
+    ]
 
 
-def test_quantity_weighs_with_diminishing_returns_and_a_return_takes_back() -> None:
-    weights = ActionWeights()
-    assert [weights.of(Action.PURCHASE, units) for units in (1.0, 2.0, 4.0, -2.0)] == [3.0, 6.0, 9.0, -6.0]
-    assert weights.of(Action.VIEW, 1.0) == 1.0
-    assert weights.of(Action.CART_ADD, 0.5) == 1.0
+def test_shoppers_do_not_mix() -> None:
+    assert not sums(batch({}, [("u", event(1, 1, "a")), ("v", event(2, 1, "b"))], ROOMY))
+
+
+def test_a_product_viewed_again_is_its_own_companion_once() -> None:
+    (message,) = batch({}, [("u", event(1, 1, "a")), ("u", event(2, 1, "a"))], ROOMY)
+    assert list(message.companion_ids) == ["a"]
+    assert list(message.companion_relations) == [AFTER]
+
+
+def test_a_late_view_takes_back_the_pair_that_it_parts() -> None:
+    histories: dict[str, History] = {}
+    batch(histories, [("u", event(number, 10 * number, product)) for number, product in enumerate("abc")], ROOMY)
+    late = sums(batch(histories, [("u", event(9, 15, "x"))], ROOMY))
+    assert late["a", "c", 20, AFTER] == pytest.approx(-1 / 3)
+    assert late["c", "a", 20, BEFORE] == pytest.approx(-1 / 3)
+    assert late["a", "x", 15, AFTER] == pytest.approx(1 / 2.5)
+
+
+def test_a_return_makes_no_pair_and_takes_its_weight_back() -> None:
+    bought = [event(1, 1, "a", Action.PURCHASE, 2.0), event(2, 2, "b", Action.PURCHASE, -2.0)]
+    messages = batch({}, [("u", one) for one in bought], ROOMY)
+    assert not sums(messages)
+    assert visits(messages) == [("a", 1, 2, 6.0), ("b", 2, 2, -6.0)]
+
+
+def test_the_newest_cause_counts_whatever_its_place_in_the_batch() -> None:
+    gathered, history = CoVisitBatch(RULES, ROOMY), History()
+    for number, caused_at_ms in ((1, 9), (2, 7)):
+        one = event(number, number, "a")
+        history.add(one, ROOMY)
+        gathered.add(one, history, (f"pdp-view/{number}", caused_at_ms))
+    (message,) = gathered.messages()
+    assert (message.caused_by, message.caused_at_ms) == ("pdp-view/1", 9)
+
+
+def test_an_empty_batch_says_nothing() -> None:
+    assert list(CoVisitBatch(RULES, ROOMY).messages()) == []
+
+
+def test_a_long_message_is_cut_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrivals = [(f"u{number // 2}", event(number, number, "ab"[number % 2])) for number in range(14)]
+    whole = batch({}, arrivals, ROOMY)
+    monkeypatch.setattr(co_visits, "MAX_ENTRIES", 3)
+    parts = batch({}, arrivals, ROOMY)
+    assert (len(whole), len(parts)) == (2, 6)
+    assert (sums(parts), visits(parts)) == (pytest.approx(sums(whole)), visits(whole))
+
+
+@pytest.mark.parametrize(
+    ("action", "quantity", "weight"),
+    [(0, 1.0, 1.0), (1, 1.0, 2.0), (2, 1.0, 3.0), (2, 4.0, 9.0), (2, 0.5, 1.5), (2, -1.0, -3.0), (2, -2.0, -6.0)],
+)
+def test_quantities_count_with_diminishing_returns(action: int, quantity: float, weight: float) -> None:
+    assert ActionWeights().of(action, quantity) == weight

@@ -1,79 +1,147 @@
 from __future__ import annotations
 
+import random
+from itertools import groupby
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.histories import ADDED, DUPLICATE, EXPIRED, History, HistoryEvent, HistoryRules
-from schemas.events import Action
+from recsys.histories import (
+    ADDED,
+    DUPLICATE,
+    EXPIRED,
+    History,
+    HistoryEvent,
+    HistoryRules,
+    event_hash,
+    history_event,
+)
+from schemas.codec import decode, encode
+from schemas.events import Action, CartAdd, PdpView, Purchase, UserHistory
 
-RULES = HistoryRules(max_events=5, retention_ms=100)
+RULES = HistoryRules(max_events=4, retention_ms=50)
+
+
+def event(number: int, at_ms: int, product_id: str = "p", action: int = 0, quantity: float = 1.0) -> HistoryEvent:
+    return HistoryEvent(at_ms, number, product_id, action, quantity)
+
 
 events = st.lists(
     st.builds(
-        HistoryEvent,
-        event_time_ms=st.integers(0, 200),
-        event_hash=st.integers(-50, 50),
-        product_id=st.sampled_from("abc"),
-        action=st.sampled_from([0, 1, 2]),
-        quantity=st.sampled_from([-1.0, 1.0, 2.5]),
+        event,
+        st.integers(-(2**63), 2**63 - 1),
+        st.integers(0, 100),
+        st.sampled_from("abc"),
+        st.sampled_from(Action).map(int),
+        st.sampled_from((1.0, 2.5)),
     ),
-    max_size=20,
-    unique_by=lambda event: event.event_hash,
+    unique_by=lambda one: one.event_hash,
+    max_size=12,
 )
 
 
-def filled(taken: list[HistoryEvent], rules: HistoryRules = RULES) -> History:
+def filled(arrivals: list[HistoryEvent], rules: HistoryRules = RULES) -> History:
     history = History()
-    for event in taken:
-        history.add(event, rules)
+    for one in arrivals:
+        history.add(one, rules)
     return history
 
 
-@given(events, st.data())
-def test_a_history_is_the_latest_within_the_retention_in_any_order(
-    taken: list[HistoryEvent], data: st.DataObject
+@given(arrivals=events, seed=st.randoms(use_true_random=False))
+def test_a_history_is_the_latest_events_whatever_their_order(
+    arrivals: list[HistoryEvent], seed: random.Random
 ) -> None:
-    newest_ms = max((event.event_time_ms for event in taken), default=0)
-    expected = sorted(event for event in taken if event.event_time_ms >= newest_ms - RULES.retention_ms)
-    assert list(filled(data.draw(st.permutations(taken)))) == expected[-RULES.max_events :]
+    ordered = sorted(arrivals)
+    kept = [one for one in ordered if one.event_time_ms >= ordered[-1].event_time_ms - RULES.retention_ms]
+    shuffled = list(arrivals)
+    seed.shuffle(shuffled)
+    assert list(filled(shuffled)) == kept[-RULES.max_events :]
+    assert list(filled(shuffled).latest()) == kept[-RULES.max_events :][::-1]
 
 
-@given(events)
-def test_replay_changes_nothing(taken: list[HistoryEvent]) -> None:
-    history = filled(taken)
+@given(arrivals=events)
+def test_replay_changes_nothing(arrivals: list[HistoryEvent]) -> None:
+    history = filled(arrivals)
     before = history.snapshot("u")
-    assert {history.add(event, RULES) for event in taken} <= {DUPLICATE, EXPIRED}
+    assert {history.add(one, RULES) for one in arrivals} <= {DUPLICATE, EXPIRED}
     assert history.snapshot("u") == before
 
 
-@given(events)
-def test_a_restored_history_is_the_same(taken: list[HistoryEvent]) -> None:
-    history = filled(taken)
-    history.listed, history.revision = ("a", "b"), 3
-    restored = History.of_state(history.snapshot("u"))
-    assert restored.snapshot("u") == history.snapshot("u")
-    assert list(restored.latest()) == list(history)[::-1]
+@given(arrivals=events, listed=st.lists(st.sampled_from("abc"), unique=True), revision=st.integers(0, 2**40))
+def test_a_snapshot_goes_over_the_wire_and_back(
+    arrivals: list[HistoryEvent], listed: list[str], revision: int
+) -> None:
+    history = filled(arrivals)
+    history.listed, history.revision = tuple(listed), revision
+    snapshot = history.snapshot("u")
+    state = decode("interaction-state", encode(snapshot))
+    assert isinstance(state, UserHistory)
+    again = History.of_state(state)
+    assert list(again) == list(history)
+    assert (again.listed, again.revision) == (history.listed, history.revision)
+    assert encode(again.snapshot("u")) == encode(snapshot)
 
 
-def test_outcomes_tell_what_happened() -> None:
-    history = History()
-    event = HistoryEvent(200, 1, "a", Action.VIEW, 1.0)
-    assert history.add(event, RULES) == ADDED
-    assert history.add(event, RULES) == DUPLICATE
-    assert history.add(HistoryEvent(99, 2, "a", Action.VIEW, 1.0), RULES) == EXPIRED
-    assert history.add(HistoryEvent(100, 3, "a", Action.VIEW, 1.0), RULES) == ADDED
-    assert len(history) == 2
+def test_what_comes_twice_or_too_late_changes_nothing() -> None:
+    history = filled([event(1, 100), event(2, 60)])
+    assert history.add(event(2, 99), RULES) == DUPLICATE
+    assert history.add(event(3, 49), RULES) == EXPIRED
+    assert history.add(event(3, 50), RULES) == ADDED
+    assert history.add(event(4, 101), RULES) == ADDED
+    assert [one.event_hash for one in history] == [2, 1, 4]
+    assert history.add(event(5, 101), RULES) == ADDED
+    assert history.add(event(6, 59), RULES) == EXPIRED, "the history is full, and this would be the oldest"
+    assert history.dropped == 1
 
 
-@pytest.mark.parametrize(("returned", "bought"), [(0.0, {"a"}), (-1.0, {"a"}), (-2.0, set())])
-def test_what_is_returned_as_a_whole_is_no_longer_bought(returned: float, bought: set[str]) -> None:
-    history = filled([HistoryEvent(1, 1, "a", Action.PURCHASE, 2.0), HistoryEvent(2, 2, "b", Action.VIEW, 1.0)])
-    if returned:
-        history.add(HistoryEvent(3, 3, "a", Action.PURCHASE, returned), RULES)
-    assert history.bought() == bought
+def test_equal_times_are_ordered_by_hash() -> None:
+    assert [one.event_hash for one in filled([event(3, 5), event(-2, 5), event(1, 5)])] == [-2, 1, 3]
 
 
-def test_a_window_holds_both_of_its_ends() -> None:
-    history = filled([HistoryEvent(at_ms, at_ms, "a", Action.VIEW, 1.0) for at_ms in (9, 10, 15, 20, 21)])
-    assert [event.event_time_ms for event in history.around(15, 5)] == [10, 15, 20]
+def test_a_copy_goes_its_own_way() -> None:
+    history = filled([event(1, 1)])
+    other = history.copy()
+    other.add(event(2, 2), RULES)
+    assert (len(history), len(other)) == (1, 2)
+
+
+def test_columns_between_two_times_include_both() -> None:
+    history = filled([event(1, 10, "a"), event(2, 20, "b"), event(3, 20, "c"), event(4, 30, "d")])
+    times, hashes, product_ids, actions, quantities = history.between(20, 29)
+    assert (times.tolist(), hashes.tolist(), product_ids) == ([20, 20], [2, 3], ["b", "c"])
+    assert (list(actions), quantities.tolist()) == ([0, 0], [1.0, 1.0])
+    assert history.oldest_ms() == 10
+
+
+@pytest.mark.parametrize(
+    ("purchases", "bought"),
+    [
+        ([("a", 1.0)], {"a"}),
+        ([("a", 2.0), ("a", -1.0)], {"a"}),
+        ([("a", 1.0), ("a", -1.0), ("b", 1.0)], {"b"}),
+        ([("a", -1.0)], set()),
+    ],
+)
+def test_what_is_returned_was_not_bought(purchases: list[tuple[str, float]], bought: set[str]) -> None:
+    arrivals = [
+        event(number, number, product_id, Action.PURCHASE, quantity)
+        for number, (product_id, quantity) in enumerate(purchases)
+    ]
+    assert filled([*arrivals, event(9, 9, "viewed")]).bought() == bought
+
+
+def test_an_event_is_kept_by_its_hash_time_product_action_and_quantity() -> None:
+    who = ("e1", 7, "u", None, "p")
+    assert history_event(PdpView(*who), Action.VIEW) == (7, event_hash("e1"), "p", 0, 1.0)
+    assert history_event(CartAdd(*who, 2.0), Action.CART_ADD) == (7, event_hash("e1"), "p", 1, 2.0)
+    assert history_event(Purchase(*who, -3.0), Action.PURCHASE) == (7, event_hash("e1"), "p", 2, -3.0)
+
+
+def test_hashes_are_64_signed_bits_of_the_id() -> None:
+    hashes = [event_hash(f"event-{number}") for number in range(2_000)]
+    assert len(set(hashes)) == 2_000
+    signs = {sign: len(list(same)) for sign, same in groupby(sorted(one < 0 for one in hashes))}
+    assert min(signs.values()) > 800
+    assert all(-(2**63) <= one < 2**63 for one in hashes)
+    assert event_hash("é") == event_hash("é")
