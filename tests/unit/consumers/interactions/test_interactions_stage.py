@@ -138,3 +138,16 @@ def test_crashes_anywhere_lead_to_the_same_tables(script: list[tuple[str, str, i
     assert stormy.histories() == calm.histories()
     assert stormy.sums() == pytest.approx(calm.sums(), abs=1e-6)
     assert stormy.lists() == calm.lists()
+
+
+def test_an_event_beyond_the_retention_is_expired_and_one_of_the_future_refused() -> None:
+    shop = Shop()
+    year_ms = 365 * 86_400_000
+    shop.log.now_ms = 2 * year_ms
+    shop.view("e1", "u", at_ms=2 * year_ms)
+    shop.view("e2", "u", at_ms=1)
+    shop.view("e3", "u", at_ms=3 * year_ms)
+    shop.settle()
+    assert shop.worker.processed["pdp-view", "expired"] == 1
+    assert len(shop.log.records("dead-letter")) == 1
+    assert len(shop.histories()["u"].event_hashes) == 1
