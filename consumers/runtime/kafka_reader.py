@@ -35,6 +35,7 @@ def consumer_options(
         "fetch_max_wait_ms": fetch_max_wait_ms,
         "max_partition_fetch_bytes": 4_000_000,
         "retry_backoff_ms": 20,
+        "reconnect_backoff_max_ms": runtime.reconnect_backoff_max_ms,
         "request_timeout_ms": runtime.request_timeout_ms,
         "bootstrap_timeout_ms": runtime.connect_timeout_ms,
         "metrics_enabled": False,

@@ -119,6 +119,7 @@ class TransactionalWriter:
                     batch_size=512_000,
                     max_request_size=8_000_000,
                     retry_backoff_ms=_RETRY_BACKOFF_MS,
+                    reconnect_backoff_max_ms=self._runtime.reconnect_backoff_max_ms,
                     max_block_ms=self._runtime.commit_timeout_ms,
                     request_timeout_ms=self._runtime.request_timeout_ms,
                     delivery_timeout_ms=_DELIVERY_TIMEOUTS

@@ -17,7 +17,7 @@ class WorkerSettings(BaseModel):
 
     max_batch_records: int = Field(default=10_000, ge=1, description="input records in one transaction at most")
     max_batch_seconds: float = Field(
-        default=2.0, gt=0, description="time that a batch may take; where one takes longer the next are smaller"
+        default=4.0, gt=0, description="time that a batch may take; where one takes longer the next are smaller"
     )
     idle_poll_ms: int = Field(default=100, ge=1, description="longest wait for input while there is nothing to do")
     busy_poll_ms: int = Field(default=5, ge=1, description="longest wait while background work is under way")
@@ -60,6 +60,9 @@ class RuntimeSettings(BaseModel):
         default=15_000, ge=1_000, description="longest wait for other answers of Kafka"
     )
     connect_timeout_ms: int = Field(default=10_000, ge=100, description="longest wait for the first connection")
+    reconnect_backoff_max_ms: int = Field(
+        default=1_000, ge=50, description="longest wait before a lost connection is tried again"
+    )
     metrics_host: str = Field(default="127.0.0.1", description="address that metrics are served on")
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="port of the metrics; 0 takes any free one")
 
