@@ -41,7 +41,7 @@ class ExactSettings:
     margin: int = 8
     storage: Literal["float16", "float32"] = "float32"
     batch_queries: int = 256
-    block_rows: int = 4096
+    block_rows: int = 8192
     sketch_from: int = 8_192
 
 
