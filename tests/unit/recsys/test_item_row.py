@@ -226,7 +226,6 @@ def test_a_row_kept_with_another_half_life_is_refused() -> None:
         ("companion_strengths", (), "companions of p differ in length"),
         ("companion_relations", (3,), "name an action or a relation that is none"),
         ("companion_strengths", (float("nan"),), "strength of p is not finite"),
-        ("companion_strengths", (-0.5,), "not finite, or below 0"),
         ("companion_times_ms", (-1,), "milliseconds since 1970"),
     ],
 )
