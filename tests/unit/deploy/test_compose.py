@@ -1,0 +1,105 @@
+"""Holds docker-compose.yml, Prometheus and the dashboard against the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from consumers.configuration import load
+from consumers.runtime.metrics import StageMetrics
+from consumers.stages import STAGES
+
+ROOT = Path(__file__).parents[3]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DASHBOARD: dict[str, Any] = json.loads(
+    (ROOT / "deploy/grafana/dashboards/overview.json").read_text(encoding="utf-8")
+)
+QUERIES = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+def exposed() -> dict[str, set[str]]:
+    """Every sample name that a stage can serve, and its labels."""
+    samples: dict[str, set[str]] = {}
+    for collector in StageMetrics("stage").registry._collector_to_names:
+        labels = set(collector._labelnames)
+        for name in collector.describe():
+            suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}[
+                name.type
+            ]
+            for suffix in suffixes:
+                samples[name.name + suffix] = labels | ({"le"} if suffix == "_bucket" else set())
+    return samples
+
+
+@pytest.mark.parametrize("name", list(STAGES))
+def test_every_stage_is_a_service(name: str) -> None:
+    service = SERVICES[name]
+    assert service["command"] == ["run", name]
+    assert service["image"] == SERVICES["topics"]["image"]
+
+
+@pytest.mark.parametrize("name", [*STAGES, "topics"])
+def test_the_environment_is_one_that_the_configuration_takes(name: str, tmp_path: Path) -> None:
+    configuration = load(SERVICES[name]["environment"], tmp_path)
+    assert configuration.kafka.bootstrap_servers == "kafka:19092"
+    assert configuration.runtime.metrics_port == 9100
+
+
+def test_ports_are_published_on_loopback_alone() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_there_is_no_secret_in_it() -> None:
+    variables = [name for service in SERVICES.values() for name in service.get("environment", {})]
+    assert not [name for name in variables if re.search("PASSWORD|SECRET|TOKEN", name)]
+    assert SERVICES["grafana"]["environment"]["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+
+
+def test_prometheus_scrapes_every_stage_where_it_serves() -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    (discovery,) = config["scrape_configs"][0]["dns_sd_configs"]
+    assert set(discovery["names"]) == set(STAGES)
+    assert discovery["port"] == 9100
+
+
+def test_grafana_finds_the_dashboard_and_its_source() -> None:
+    provisioning = ROOT / "deploy/grafana/provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/recsys.yml").read_text())["providers"]
+    mounts = dict(mount.split(":")[:2] for mount in SERVICES["grafana"]["volumes"])
+    assert mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
+    assert mounts["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    used = {target["datasource"]["uid"] for panel in DASHBOARD["panels"] for target in panel["targets"]}
+    assert used == {source["uid"]}
+    assert source["url"] == "http://prometheus:9090"
+
+
+@pytest.mark.parametrize(("title", "query"), QUERIES)
+def test_a_query_names_metrics_and_labels_that_stages_expose(title: str, query: str) -> None:
+    metrics = set(re.findall(r"recsys_\w+", query))
+    assert metrics, title
+    samples = exposed()
+    assert metrics <= samples.keys(), title
+    labels = set().union(*(samples[metric] for metric in metrics))
+    named = {word for group in re.findall(r"by \(([^)]*)\)", query) for word in re.split(r",\s*", group)}
+    named |= set(re.findall(r"(\w+)!?=", query))
+    assert named <= labels, title
+
+
+def test_the_image_holds_every_package_locked_and_runs_without_privileges() -> None:
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]:
+        package = pattern.rstrip("*")
+        assert f"COPY {package} {package}\n" in dockerfile
+    assert "--require-hashes -r requirements/default.txt" in dockerfile
+    assert dockerfile.index("USER recsys") < dockerfile.index("ENTRYPOINT")
