@@ -27,9 +27,9 @@ class ForYou:
             Kind.POPULAR: ListScorer("popular", Reason.POPULAR),
         }
         scorers: list[Scorer] = [
-            NeighbourScorer("viewed_next", Reason.BECAUSE_VIEWED, self._slots, self.tables.viewed),
-            NeighbourScorer("bought_together", Reason.BOUGHT_TOGETHER, self._slots, self.tables.bought),
-            NeighbourScorer("similar", Reason.LOOKS_LIKE, self._slots, self.tables.similar),
+            NeighbourScorer("viewed_next", Reason.BECAUSE_VIEWED, self.tables.viewed),
+            NeighbourScorer("bought_together", Reason.BOUGHT_TOGETHER, self.tables.bought),
+            NeighbourScorer("similar", Reason.LOOKS_LIKE, self.tables.similar),
             *self._lists.values(),
         ]
         self._blend = Blend(self._slots, scorers, weights)

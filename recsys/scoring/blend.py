@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -30,59 +32,66 @@ class Blend:
 
     def recommend(self, query: Query) -> list[ListedProduct]:
         """At most ``query.n`` products, best first; ties go to the smaller id."""
-        parts: list[tuple[Scorer, Scored]] = []
-        for scorer in self._scorers:
-            scored = scorer.score(query)
-            if len(scored.slots):
-                share = self._weights[scorer.name] / scored.scores.sum()
-                parts.append((scorer, scored._replace(scores=scored.scores * share)))
+        parts = [(scorer, scored) for scorer in self._scorers if len((scored := scorer.score(query)).slots)]
         if not parts:
             return []
-        slots, total, _ = self._slots.sum_up(
+        said = Scored(
             np.concatenate([scored.slots for _, scored in parts]),
-            np.concatenate([scored.scores for _, scored in parts]),
+            np.concatenate([scored.scores * (self._weights[s.name] / scored.scores.sum()) for s, scored in parts]),
+            np.concatenate([scored.because for _, scored in parts]),
         )
-        best = self._best(slots, total, query)
-        return self._explained(slots[best], total[best], parts, query)
-
-    def _best(self, slots: Slots, total: Floats, query: Query) -> list[int]:
-        total[~self._slots.recommendable[slots]] = 0.0
-        excluded = [slot for product_id in query.excluded if (slot := self._slots.get(product_id)) is not None]
-        if excluded:
-            total[np.isin(slots, excluded)] = 0.0
-        places = np.flatnonzero(total > 0.0)
-        if len(places) > query.n:
-            least = np.partition(total[places], len(places) - query.n)[len(places) - query.n]
-            places = places[total[places] >= least]
-        ids = self._slots.ids
-        ordered = sorted(places.tolist(), key=lambda place: (-total[place], ids[slots[place]]))
-        return ordered[: query.n]
-
-    def _explained(
-        self, slots: Slots, total: Floats, parts: Sequence[tuple[Scorer, Scored]], query: Query
-    ) -> list[ListedProduct]:
-        """The products with the reasons of the scorers that contribute most to each."""
-        strongest = np.zeros(len(slots))
-        reasons = [""] * len(slots)
-        because = np.full(len(slots), -1)
-        for scorer, scored in parts:
-            found = self._slots.find(slots, scored.slots)
-            stronger = np.flatnonzero((found >= 0) & (scored.scores[found] > strongest))
-            strongest[stronger] = scored.scores[found[stronger]]
-            because[stronger] = scored.because[found[stronger]]
-            for place in stronger.tolist():
-                reasons[place] = scorer.reason
+        slots, totals = self._slots.sum_up(said.slots, said.scores)
+        best = self._best(slots, totals, query)
+        ends = list(accumulate(len(scored.slots) for _, scored in parts))
+        strongest = self._strongest(slots[best], said)
         ids = self._slots.ids
         return [
-            _listed(ids[slot], score, reason, query.recent[place] if place >= 0 else None)
-            for slot, score, reason, place in zip(
-                slots.tolist(), total.tolist(), reasons, because.tolist(), strict=True
+            _listed(
+                ids[slot],
+                total,
+                parts[bisect_right(ends, entry)][0].reason,
+                query.recent[place] if place >= 0 else None,
+            )
+            for slot, total, entry, place in zip(
+                slots[best].tolist(),
+                totals[best].tolist(),
+                strongest.tolist(),
+                said.because[strongest].tolist(),
+                strict=True,
             )
         ]
+
+    def _best(self, slots: Slots, totals: Floats, query: Query) -> list[int]:
+        """Places of the best, best first."""
+        totals[~self._slots.recommendable[slots]] = 0.0
+        excluded = [slot for product_id in query.excluded if (slot := self._slots.get(product_id)) is not None]
+        if excluded:
+            totals[np.isin(slots, excluded)] = 0.0
+        least = 0.0
+        if len(slots) > query.n:
+            least = float(np.partition(totals, len(slots) - query.n)[len(slots) - query.n])
+        places = np.flatnonzero(totals >= least if least > 0.0 else totals > 0.0)
+        ids = self._slots.ids
+        found = zip((-totals[places]).tolist(), slots[places].tolist(), places.tolist(), strict=True)
+        return [place for _, _, place in sorted((score, ids[slot], place) for score, slot, place in found)][
+            : query.n
+        ]
+
+    def _strongest(self, slots: Slots, said: Scored) -> Slots:
+        """Of everything that is said for each product, the place of what counts most; of equals the first."""
+        found = self._slots.find(said.slots, slots)
+        entries = np.flatnonzero(found >= 0)[::-1]
+        entries = entries[np.argsort(said.scores[entries], kind="stable")]
+        strongest = np.empty(len(slots), np.int32)
+        # Where places repeat, the last value stays.
+        strongest[found[entries]] = entries
+        return strongest
 
 
 def _listed(product_id: str, score: float, reason: str, recent: Recent | None) -> ListedProduct:
     """What a shopper bought is a better reason to give than that they looked at it first."""
-    if reason == Reason.BECAUSE_VIEWED and recent is not None and recent.bought:
+    if recent is None:
+        return ListedProduct(product_id, score, reason)
+    if reason == Reason.BECAUSE_VIEWED and recent.bought:
         reason = Reason.BECAUSE_BOUGHT
-    return ListedProduct(product_id, score, reason, recent.product_id if recent is not None else "")
+    return ListedProduct(product_id, score, reason, recent.product_id)

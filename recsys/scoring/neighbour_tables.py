@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +22,15 @@ class Neighbours(NamedTuple):
     scores: Floats
 
 
-_NONE = Neighbours(np.empty(0, np.int32), np.empty(0))
+class _Decoded(dict[str, "Neighbours | None"]):
+    """Neighbours by product; what is missing is read from the bytes, None where a product has none."""
+
+    def __init__(self, read: Callable[[str], Neighbours | None]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, product_id: str) -> Neighbours | None:
+        return self._read(product_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,9 @@ class NeighbourTables:
         self._scoring = scoring or RowScoring()
         self._rows: dict[str, bytes] = {}
         self._looks: dict[str, bytes] = {}
-        self._viewed: dict[str, Neighbours] = {}
-        self._bought: dict[str, Neighbours] = {}
-        self._similar: dict[str, Neighbours] = {}
+        self._viewed = _Decoded(lambda product_id: self._read_row(product_id)[0])
+        self._bought = _Decoded(lambda product_id: self._read_row(product_id)[1])
+        self._similar = _Decoded(self._read_looks)
         self._decode_row: Callable[[bytes], object] = decoder(ITEM_STATE.name)
         self._decode_list: Callable[[bytes], object] = decoder(RECOMMENDATION_UPDATED.name)
 
@@ -64,38 +72,46 @@ class NeighbourTables:
         _put(self._looks, product_id, recommendation)
         self._similar.pop(product_id, None)
 
-    def viewed(self, product_id: str) -> Neighbours:
+    @property
+    def viewed(self) -> Mapping[str, Neighbours | None]:
         """What is viewed with a product, itself among them: shares of its visits."""
-        if product_id not in self._viewed:
-            self._read_row(product_id)
-        return self._viewed[product_id]
+        return self._viewed
 
-    def bought(self, product_id: str) -> Neighbours:
+    @property
+    def bought(self) -> Mapping[str, Neighbours | None]:
         """What is bought with a product: shares of its purchases."""
-        if product_id not in self._bought:
-            self._read_row(product_id)
-        return self._bought[product_id]
+        return self._bought
 
-    def similar(self, product_id: str) -> Neighbours:
+    @property
+    def similar(self) -> Mapping[str, Neighbours | None]:
         """What looks like a product, by rank: the first counts one, the r-th 1 / r."""
-        found = self._similar.get(product_id)
-        if found is None:
-            found = self._similar[product_id] = self._read_list(self._looks.get(product_id))
-        return found
+        return self._similar
 
-    def _read_row(self, product_id: str) -> None:
-        viewed = bought = _NONE
+    def _read_row(self, product_id: str) -> tuple[Neighbours | None, Neighbours | None]:
         data = self._rows.get(product_id)
-        if data is not None:
-            try:
-                state = self._decode_row(data)
-            except ContractError:
-                state = None  # its owner writes the dead letter
-            if isinstance(state, ItemState):
-                viewed, bought = self._scores(state)
+        if data is None:
+            return None, None
+        try:
+            state = self._decode_row(data)
+        except ContractError:
+            state = None  # its owner writes the dead letter
+        viewed, bought = self._scores(state) if isinstance(state, ItemState) else (None, None)
         self._viewed[product_id], self._bought[product_id] = viewed, bought
+        return viewed, bought
 
-    def _scores(self, state: ItemState) -> tuple[Neighbours, Neighbours]:
+    def _read_looks(self, product_id: str) -> Neighbours | None:
+        data = self._looks.get(product_id)
+        if data is None:
+            return None
+        try:
+            listed = self._decode_list(data)
+        except ContractError:
+            listed = None
+        near = ranked(self._slots, listed) if isinstance(listed, RecommendationUpdated) else None
+        self._similar[product_id] = near
+        return near
+
+    def _scores(self, state: ItemState) -> tuple[Neighbours | None, Neighbours | None]:
         slots = self._slots.assign(state.companion_ids)
         added = self._scoring.damping * state.unit
         viewed = np.array(state.viewed_after) + self._scoring.before_share * np.array(state.viewed_before)
@@ -105,25 +121,18 @@ class NeighbourTables:
             _positive(slots, bought / (max(state.purchases, 0.0) + added)),
         )
 
-    def _read_list(self, data: bytes | None) -> Neighbours:
-        if data is None:
-            return _NONE
-        try:
-            listed = self._decode_list(data)
-        except ContractError:
-            return _NONE
-        return ranked(self._slots, listed) if isinstance(listed, RecommendationUpdated) else _NONE
 
-
-def ranked(slots: ProductSlots, listed: RecommendationUpdated) -> Neighbours:
-    """A list's products, the r-th with a score of 1 / r."""
+def ranked(slots: ProductSlots, listed: RecommendationUpdated) -> Neighbours | None:
+    """A list's products, the r-th with a score of 1 / r; None where there are none."""
     product_ids: Sequence[str] = [item.product_id for item in listed.items]
+    if not product_ids:
+        return None
     return Neighbours(slots.assign(product_ids), 1.0 / np.arange(1, len(product_ids) + 1))
 
 
-def _positive(slots: Slots, scores: Floats) -> Neighbours:
+def _positive(slots: Slots, scores: Floats) -> Neighbours | None:
     kept = scores > 0.0
-    return Neighbours(slots[kept], scores[kept])
+    return Neighbours(slots[kept], scores[kept]) if kept.any() else None
 
 
 def _put(table: dict[str, bytes], key: str, value: bytes | None) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from recsys.scoring.neighbour_tables import Neighbours
 from recsys.scoring.query import Query
-from recsys.scoring.slots import Floats, ProductSlots, Slots
+from recsys.scoring.slots import Floats, Slots
 
 
 class Scored(NamedTuple):
-    """Products, each once, with scores above zero and the latest product that speaks for each.
+    """What speaks for which products. A product may be there several times; its scores, all above zero, add up.
 
     ``because`` holds places in the query's ``recent``; -1 where there is none.
     """
@@ -40,29 +40,29 @@ class Scorer(Protocol):
 
 
 class NeighbourScorer:
-    """Adds up the neighbours of what a shopper did of late, each by the weight of the product they are near to."""
+    """The neighbours of what a shopper did of late, each by the weight of the product that they are near to."""
 
-    def __init__(
-        self, name: str, reason: str, slots: ProductSlots, neighbours: Callable[[str], Neighbours]
-    ) -> None:
+    def __init__(self, name: str, reason: str, neighbours: Mapping[str, Neighbours | None]) -> None:
         self.name = name
         self.reason = reason
-        self._slots = slots
         self._neighbours = neighbours
 
     def score(self, query: Query) -> Scored:
-        """Weighted sums over the query's recent products."""
-        found = [self._neighbours(recent.product_id) for recent in query.recent]
-        parts = [(place, near) for place, near in enumerate(found) if len(near.slots)]
-        if not parts:
+        """The neighbours of all of the query's recent products, the latest first."""
+        neighbours = self._neighbours
+        found = [
+            (near, recent.weight, place)
+            for place, recent in enumerate(query.recent)
+            if (near := neighbours[recent.product_id])
+        ]
+        if not found:
             return NOTHING
-        slots = np.concatenate([near.slots for _, near in parts])
-        lengths = [len(near.slots) for _, near in parts]
-        weights = np.repeat([query.recent[place].weight for place, _ in parts], lengths)
-        scores = np.concatenate([near.scores for _, near in parts]) * weights
-        each, totals, firsts = self._slots.sum_up(slots, scores)
-        places = np.repeat(np.array([place for place, _ in parts], np.int32), lengths)
-        return Scored(each, totals, places[firsts])
+        rows, weights, places = zip(*found, strict=True)
+        slots = np.concatenate([near.slots for near in rows])
+        scores = np.concatenate([near.scores for near in rows])
+        lengths = [len(near.slots) for near in rows]
+        scores *= np.repeat(weights, lengths)
+        return Scored(slots, scores, np.repeat(np.array(places, np.int32), lengths))
 
 
 class ListScorer:
@@ -75,7 +75,7 @@ class ListScorer:
 
     def put(self, neighbours: Neighbours | None) -> None:
         """The list as it is now."""
-        if neighbours is None or not len(neighbours.slots):
+        if neighbours is None:
             self._listed = NOTHING
         else:
             self._listed = Scored(*neighbours, np.full(len(neighbours.slots), -1, np.int32))

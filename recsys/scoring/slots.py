@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +13,6 @@ Slots = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 _FIRST_CAPACITY = 1_024
-
-
-class Summed(NamedTuple):
-    """Products, each once, the sum of their values, and where each came first."""
-
-    slots: Slots
-    totals: Floats
-    firsts: NDArray[np.intp]
 
 
 class ProductSlots:
@@ -51,26 +42,23 @@ class ProductSlots:
                 self._append(product_id)
         return np.fromiter((slots[product_id] for product_id in product_ids), np.int32, len(product_ids))
 
-    def sum_up(self, slots: Slots, values: Floats) -> Summed:
-        """Add up values by product, in time that does not depend on how many products there are."""
+    def sum_up(self, slots: Slots, values: Floats) -> tuple[Slots, Floats]:
+        """Products, each once, and the sums of their values; takes no longer where there are more other products."""
         sums, places = self._sums, self._places
         order = np.arange(len(slots), dtype=np.int32)
-        places[slots[::-1]] = order[::-1]
-        firsts = np.flatnonzero(places[slots] == order)
-        each = slots[firsts]
+        places[slots] = order
+        each = slots[places[slots] == order]
         np.add.at(sums, slots, values)
         totals = sums[each]
         sums[each] = 0.0
-        return Summed(each, totals, firsts)
+        return each, totals
 
-    def find(self, wanted: Slots, among: Slots) -> NDArray[np.intp]:
+    def find(self, wanted: Slots, among: Slots) -> Slots:
         """Where each wanted product stands among others (each once); -1 for one that does not."""
         places = self._places
+        places[wanted] = -1
         places[among] = np.arange(len(among), dtype=np.int32)
-        found = places[wanted].astype(np.intp)
-        found[found >= len(among)] = 0
-        found[among[found] != wanted] = -1
-        return found
+        return places[wanted]
 
     def refresh(self, product_id: str) -> None:
         """Take over what the catalogue says of a product now."""
