@@ -44,23 +44,21 @@ class TransactionalWriter:
         """One transaction; ``TransactionAbortedError`` or ``FencedError`` where it may not have committed."""
         try:
             self._commit(self._ready(), records, offsets, group)
-        except KafkaError as error:
+        except BaseException as error:
             self._abort()
             self._discard()
-            raise translated(error, "writing a transaction", in_transaction=True) from error
-        except BaseException:
-            self._discard()
+            if isinstance(error, KafkaError):
+                raise translated(error, "writing a transaction", in_transaction=True) from error
             raise
 
     def prepare(self) -> None:
         """Connect now, which ends at once what a predecessor of the same id has left open."""
         try:
             self._ready()
-        except KafkaError as error:
+        except BaseException as error:
             self._discard()
-            raise translated(error, "preparing transactions") from error
-        except BaseException:
-            self._discard()
+            if isinstance(error, KafkaError):
+                raise translated(error, "preparing transactions") from error
             raise
 
     def close(self) -> None:
