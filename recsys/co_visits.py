@@ -12,6 +12,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,12 @@ class ActionWeights:
             return weight
         units = abs(quantity)
         return math.copysign(weight * (1.0 + math.log2(units) if units > 1.0 else units), quantity)
+
+    def each(self, actions: Sequence[int], quantities: Sequence[float]) -> list[float]:
+        """Weights of many events."""
+        single = (self.view, self.cart_add, self.purchase)
+        pairs = zip(actions, quantities, strict=True)
+        return [single[action] if quantity == 1.0 else self.of(action, quantity) for action, quantity in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +80,37 @@ COMPANION = np.dtype(
 """A product's companion; owner, product and companion are numbers in the batch."""
 
 
+class Cause(Protocol):
+    """What outputs are put down to, such as a message."""
+
+    @property
+    def cause(self) -> str:
+        """As ``caused_by`` names it."""
+        ...
+
+    @property
+    def timestamp_ms(self) -> int:
+        """The broker's time of it, milliseconds since the Unix epoch."""
+        ...
+
+
 class _Touched:
     """A history that a batch adds to."""
 
-    __slots__ = ("before", "cause", "dropped", "events", "history", "reach_ms")
+    __slots__ = ("before", "causes", "dropped", "events", "history")
 
-    def __init__(self, event: HistoryEvent, history: History, cause: int) -> None:
+    def __init__(self, event: HistoryEvent, history: History, cause: Cause) -> None:
         self.history = history
         self.before = history.copy()
         """As it was after the first of ``events``."""
         self.dropped = history.dropped
         self.events = [event]
-        self.reach_ms = event.event_time_ms
-        """The earliest time that the events can be paired with."""
-        self.cause = cause
+        self.causes = [cause]
 
-    def steps(self, rules: HistoryRules) -> Iterator[tuple[History, Sequence[HistoryEvent]]]:
+    def steps(self, rules: HistoryRules, pairs: PairRules) -> Iterator[tuple[History, Sequence[HistoryEvent]]]:
         """The history and its new events; one by one where what they are paired with was dropped meanwhile."""
         history = self.history
-        if history.dropped == self.dropped or history.oldest_ms() < self.reach_ms:
+        if history.dropped == self.dropped or history.oldest_ms() < self._reach_ms(pairs):
             yield history, self.events
             return
         history = self.before
@@ -99,6 +118,10 @@ class _Touched:
         for event in self.events[1:]:
             history.add(event, rules)
             yield history, [event]
+
+    def _reach_ms(self, rules: PairRules) -> int:
+        """The earliest time that the events can be paired with."""
+        return min(event.event_time_ms - rules.window_ms(event.action) for event in self.events)
 
 
 class _Gathering:
@@ -140,79 +163,83 @@ class CoVisitBatch:
     def __init__(self, rules: PairRules, history_rules: HistoryRules) -> None:
         self._rules = rules
         self._history_rules = history_rules
-        self._numbers: dict[str, int] = {}
-        self._causes: list[tuple[str, int]] = []
-        self._visited: list[int] = []
-        self._visits: dict[int, list[tuple[int, int, float]]] = {}
         self._touched: dict[int, _Touched] = {}
+        self._numbers: dict[str, int] = {}
 
-    def add(self, event: HistoryEvent, history: History, cause: tuple[str, int]) -> None:
-        """Count an event that was added to its history just now; ``cause`` is (caused_by, caused_at_ms)."""
-        place = len(self._causes)
-        self._causes.append(cause)
-        at_ms, action = event.event_time_ms, event.action
-        number = self._numbers.setdefault(event.product_id, len(self._numbers))
-        self._visited.append(number)
-        self._visits.setdefault(number, []).append((at_ms, action, self._rules.weights.of(action, event.quantity)))
+    def add(self, event: HistoryEvent, history: History, cause: Cause) -> None:
+        """Count an event that was added to its history just now."""
         touched = self._touched.get(id(history))
         if touched is None:
-            touched = self._touched[id(history)] = _Touched(event, history, place)
+            self._touched[id(history)] = _Touched(event, history, cause)
         else:
             touched.events.append(event)
-            if action != Action.CART_ADD and cause[1] >= self._causes[touched.cause][1]:
-                touched.cause = place
-        touched.reach_ms = min(touched.reach_ms, at_ms - self._rules.window_ms(action))
+            touched.causes.append(cause)
 
     def messages(self) -> Iterator[CoVisits]:
         """What was gathered, one message a product unless that would be too long."""
-        owners_cause, companions = self._companions()
+        if not self._touched:
+            return
+        visited, *visits = self._visits()
+        owners, companions = self._companions()
         companions = companions[np.argsort(companions["product"], kind="stable")]
-        causes = self._newest_causes(companions, owners_cause)
+        causes = self._newest_causes(visited, np.array(visits[1]), companions, owners)
         product_ids = list(self._numbers)
-        bounds = np.searchsorted(companions["product"], np.arange(len(product_ids) + 1)).tolist()
+        numbers = np.arange(len(product_ids) + 1)
+        order = np.argsort(visited, kind="stable")
+        visits = [[column[place] for place in order.tolist()] for column in visits]
+        visit_bounds = np.searchsorted(visited[order], numbers).tolist()
+        bounds = np.searchsorted(companions["product"], numbers).tolist()
         ids = [product_ids[number] for number in companions["companion"].tolist()]
-        times, relations, strengths = (companions[name].tolist() for name in ("at_ms", "relation", "strength"))
+        columns = [ids, *(companions[name].tolist() for name in ("at_ms", "relation", "strength"))]
         for number, product_id in enumerate(product_ids):
-            begin, end = bounds[number : number + 2]
-            visits = self._visits.get(number, [])
-            for start in range(0, max(len(visits), end - begin), MAX_ENTRIES):
-                part = slice(begin + start, min(begin + start + MAX_ENTRIES, end))
-                yield CoVisits(
-                    product_id,
-                    *_columns(visits[start : start + MAX_ENTRIES]),
-                    ids[part],
-                    times[part],
-                    relations[part],
-                    strengths[part],
-                    *self._causes[causes[number]],
-                )
+            own_visits, own = slice(*visit_bounds[number : number + 2]), slice(*bounds[number : number + 2])
+            cause = causes[number]
+            for start in range(0, max(own_visits.stop - own_visits.start, own.stop - own.start), MAX_ENTRIES):
+                entries = (*_parts(visits, own_visits, start), *_parts(columns, own, start))
+                yield _message(product_id, entries, cause)
 
-    def _companions(self) -> tuple[list[int], Companions]:
-        """The newest cause of each owner, and the companions that its events make."""
+    def _visits(self) -> tuple[NDArray[np.intp], Sequence[int], Sequence[int], Sequence[float]]:
+        """Products by their numbers, times, actions and weights of all events."""
+        events = [event for touched in self._touched.values() for event in touched.events]
+        times, _, ids, actions, quantities = zip(*events, strict=True)
+        numbers = self._numbers
+        visited = np.array([numbers.setdefault(product_id, len(numbers)) for product_id in ids], np.intp)
+        return visited, times, actions, self._rules.weights.each(actions, quantities)
+
+    def _companions(self) -> tuple[NDArray[np.intp], Companions]:
+        """Which history each owner of companions is, and the companions that its events make."""
         rules = self._rules
         views = _Gathering(Action.VIEW, rules.view_window_ms)
         purchases = _Gathering(Action.PURCHASE, rules.purchase_window_ms)
-        causes: list[int] = []
-        for touched in self._touched.values():
-            for history, events in touched.steps(self._history_rules):
-                views.take(len(causes), history, events, self._numbers)
-                purchases.take(len(causes), history, events, self._numbers)
-                causes.append(touched.cause)
+        owners: list[int] = []
+        for number, touched in enumerate(self._touched.values()):
+            for history, events in touched.steps(self._history_rules, rules):
+                views.take(len(owners), history, events, self._numbers)
+                purchases.take(len(owners), history, events, self._numbers)
+                owners.append(number)
         viewed = _viewed_together(views.sequence(), rules)
         bought = _bought_together(purchases.sequence(), rules)
-        return causes, np.concatenate([viewed, bought])
+        return np.array(owners, np.intp), np.concatenate([viewed, bought])
 
-    def _newest_causes(self, companions: Companions, owners_cause: Sequence[int]) -> list[int]:
-        """The place of the newest cause of each product's message, by product number."""
-        by_age = np.argsort([caused_at_ms for _, caused_at_ms in self._causes], kind="stable")
+    def _newest_causes(
+        self,
+        visited: NDArray[np.intp],
+        actions: NDArray[np.intp],
+        companions: Companions,
+        owners: NDArray[np.intp],
+    ) -> list[Cause]:
+        """The newest cause of each product's message, by product number."""
+        causes = [cause for touched in self._touched.values() for cause in touched.causes]
+        by_age = np.argsort([cause.timestamp_ms for cause in causes], kind="stable")
         rank = np.empty_like(by_age)
         rank[by_age] = np.arange(len(by_age))
         newest = np.zeros(len(self._numbers), np.intp)
-        np.maximum.at(newest, np.array(self._visited, np.intp), rank)
-        owners_rank = rank[np.array(owners_cause, np.intp)]
-        np.maximum.at(newest, companions["product"], owners_rank[companions["owner"]])
-        newest_causes: list[int] = by_age[newest].tolist()
-        return newest_causes
+        np.maximum.at(newest, visited, rank)
+        ends = np.cumsum([len(touched.causes) for touched in self._touched.values()])
+        pairing = np.where(actions == Action.CART_ADD, 0, rank)
+        historys_newest = np.maximum.reduceat(pairing, np.concatenate([[0], ends[:-1]]))
+        np.maximum.at(newest, companions["product"], historys_newest[owners[companions["owner"]]])
+        return [causes[place] for place in by_age[newest].tolist()]
 
 
 def _viewed_together(events: EventSequence, rules: PairRules) -> Companions:
@@ -251,6 +278,13 @@ def _turned(companions: Companions) -> Companions:
     return turned
 
 
-def _columns(visits: Sequence[tuple[int, int, float]]) -> tuple[Sequence[int], Sequence[int], Sequence[float]]:
-    times, actions, weights = zip(*visits, strict=True) if visits else ((), (), ())
-    return times, actions, weights
+def _parts(columns: Sequence[Any], own: slice, start: int) -> list[Any]:
+    """A product's part of some columns, from ``start`` within it, ``MAX_ENTRIES`` long at most."""
+    part = slice(own.start + start, min(own.start + start + MAX_ENTRIES, own.stop))
+    return [column[part] for column in columns]
+
+
+def _message(product_id: str, columns: Sequence[Any], cause: Cause) -> CoVisits:
+    times, actions, weights, ids, later_ms, relations, strengths = columns
+    at_ms = cause.timestamp_ms
+    return CoVisits(product_id, times, actions, weights, ids, later_ms, relations, strengths, cause.cause, at_ms)

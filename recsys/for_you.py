@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from recsys.catalogue import Catalogue, CatalogueChange
-from recsys.histories import History, HistoryEvent
+from recsys.histories import EventRow, History
 from recsys.scoring.blend import Blend
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
 from recsys.scoring.query import Query, QueryRules, make_query
@@ -54,7 +54,7 @@ class ForYou:
         return self.recommend_events(history.latest(), n, excluded={*history.bought(), *excluded})
 
     def recommend_events(
-        self, latest: Iterable[HistoryEvent], n: int, *, excluded: Iterable[str] = ()
+        self, latest: Iterable[EventRow], n: int, *, excluded: Iterable[str] = ()
     ) -> list[ListedProduct]:
         """The list that follows from some events, latest first, whosever they are."""
         query: Query = make_query(latest, self._query_rules, excluded=excluded, n=n)

@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 from schemas.events import Action, Interaction, UserHistory
 
+EventRow = tuple[int, int, str, int, float]
+"""What a ``HistoryEvent`` holds, without its names."""
+
 ADDED = "added"
 DUPLICATE = "duplicate"
 EXPIRED = "expired"
@@ -77,33 +80,35 @@ class History:
         columns = (self._times, self._hashes, self._product_ids, self._actions, self._quantities)
         return map(HistoryEvent, *columns)
 
-    def latest(self) -> Iterator[HistoryEvent]:
+    def latest(self) -> Iterator[EventRow]:
         """The events, latest first."""
         times, hashes = reversed(self._times), reversed(self._hashes)
         others = (reversed(self._product_ids), reversed(self._actions), reversed(self._quantities))
-        return map(HistoryEvent._make, zip(times, hashes, *others, strict=True))
+        return zip(times, hashes, *others, strict=True)
 
     def add(self, event: HistoryEvent, rules: HistoryRules) -> str:
         """Put an event in its place; ``ADDED``, or ``DUPLICATE`` or ``EXPIRED`` where nothing changes."""
         times, hashes = self._times, self._hashes
-        at_ms = event.event_time_ms
-        if event.event_hash in hashes:
+        at_ms, own_hash, product_id, action, quantity = event
+        if own_hash in hashes:
             return DUPLICATE
-        if times and at_ms < times[-1] - rules.retention_ms:
+        if not times or at_ms > times[-1]:
+            place = len(times)
+        elif at_ms < times[-1] - rules.retention_ms:
             return EXPIRED
-        place = len(times)
-        if times and at_ms <= times[-1]:
+        else:
             place = bisect_left(times, at_ms)
-            while place < len(times) and times[place] == at_ms and hashes[place] < event.event_hash:
+            while place < len(times) and times[place] == at_ms and hashes[place] < own_hash:
                 place += 1
-        if place == 0 and len(times) >= rules.max_events:
-            return EXPIRED
+            if place == 0 and len(times) >= rules.max_events:
+                return EXPIRED
         times.insert(place, at_ms)
-        hashes.insert(place, event.event_hash)
-        self._product_ids.insert(place, event.product_id)
-        self._actions.insert(place, event.action)
-        self._quantities.insert(place, event.quantity)
-        self._forget(max(len(times) - rules.max_events, bisect_left(times, times[-1] - rules.retention_ms)))
+        hashes.insert(place, own_hash)
+        self._product_ids.insert(place, product_id)
+        self._actions.insert(place, action)
+        self._quantities.insert(place, quantity)
+        if len(times) > rules.max_events or times[0] < times[-1] - rules.retention_ms:
+            self._forget(max(len(times) - rules.max_events, bisect_left(times, times[-1] - rules.retention_ms)))
         return ADDED
 
     def oldest_ms(self) -> int:

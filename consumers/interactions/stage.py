@@ -20,7 +20,6 @@ from schemas.errors import ContractError
 from schemas.events import (
     Action,
     CartAdd,
-    Interaction,
     Kind,
     ListedProduct,
     PdpView,
@@ -38,7 +37,7 @@ from schemas.topics import (
     USER_UPDATED,
 )
 
-_ACTIONS: dict[type[Interaction], Action] = {
+_ACTIONS: dict[type[object], Action] = {
     PdpView: Action.VIEW,
     CartAdd: Action.CART_ADD,
     Purchase: Action.PURCHASE,
@@ -53,6 +52,12 @@ class _Cause(NamedTuple):
     caused_by: str
     caused_at_ms: int
     event_time_ms: int
+
+    @classmethod
+    def of(cls, message: AnyMessage) -> _Cause:
+        """A tombstone has no time of its own, and counts as of the broker's."""
+        at_ms = message.timestamp_ms if message.value is None else message.value.event_time_ms
+        return cls(message.cause, message.timestamp_ms, at_ms)
 
 
 class InteractionsStage(Stage):
@@ -86,33 +91,20 @@ class InteractionsStage(Stage):
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what shoppers did; each shopper touched is written to the changelog, and listed, once."""
         pairs = CoVisitBatch(self._pair_rules, self._history_rules)
-        touched: dict[tuple[int, str], _Cause] = {}
+        touched: dict[tuple[int, str], AnyMessage] = {}
         for message in messages:
-            if message.topic == USER_UPDATED.name:
-                if message.value is None:
-                    self._forget(message.partition, message.key, out)
-                    touched.pop((message.partition, message.key), None)
-                continue
-            event: Interaction = message.value
-            shard = self._shards.setdefault(message.partition, {})
-            history = shard.get(message.key)
-            known = history is not None
-            if history is None:
-                history = History()
-            entry = history_event(event, _ACTIONS[type(event)])
-            outcome = history.add(entry, self._history_rules)
-            if outcome != ADDED:
-                out.count(message, outcome)
-                continue
-            if not known:
-                shard[message.key] = history
-            pairs.add(entry, history, (message.cause, message.timestamp_ms))
-            cause = _Cause(message.cause, message.timestamp_ms, event.event_time_ms)
-            older = touched.get((message.partition, message.key))
-            if older is None or cause.caused_at_ms >= older.caused_at_ms:
-                touched[message.partition, message.key] = cause
-        for (partition, subject), cause in touched.items():
-            self._publish(partition, subject, cause, out)
+            owner = (message.partition, message.key)
+            action = _ACTIONS.get(type(message.value))
+            if action is not None:
+                if self._take(message, action, pairs, out):
+                    newest = touched.get(owner)
+                    if newest is None or message.timestamp_ms >= newest.timestamp_ms:
+                        touched[owner] = message
+            elif message.value is None:
+                self._forget(message.partition, message.key, out)
+                touched.pop(owner, None)
+        for (partition, subject), message in touched.items():
+            self._publish(partition, subject, _Cause.of(message), out)
         for co_visits in pairs.messages():
             out.publish(co_visits)
 
@@ -126,9 +118,7 @@ class InteractionsStage(Stage):
             elif message.topic == PRODUCT_CREATED.name:
                 change = self.for_you.put_product(message.key, message.value)
                 if change is not None and change.vanished:
-                    at_ms = message.timestamp_ms if message.value is None else message.value.event_time_ms
-                    cause = self._catalogue_cause = _Cause(message.cause, message.timestamp_ms, at_ms)
-                    vanished[message.key] = cause
+                    vanished[message.key] = self._catalogue_cause = _Cause.of(message)
             elif message.key.startswith(_SIMILAR):
                 self.for_you.tables.put_looks(message.key.removeprefix(_SIMILAR), data)
             else:
@@ -179,6 +169,21 @@ class InteractionsStage(Stage):
     def history(self, subject: str) -> History | None:
         """A shopper's history, None where there is none here."""
         return next((shard[subject] for shard in self._shards.values() if subject in shard), None)
+
+    def _take(self, message: AnyMessage, action: Action, pairs: CoVisitBatch, out: Outbox) -> bool:
+        """Add an event to its shopper's history; False where that changes nothing."""
+        shard = self._shards.setdefault(message.partition, {})
+        history = shard.get(message.key)
+        if history is None:
+            history = History()
+        event = history_event(message.value, action)
+        outcome = history.add(event, self._history_rules)
+        if outcome != ADDED:
+            out.count(message, outcome)
+            return False
+        shard[message.key] = history
+        pairs.add(event, history, message)
+        return True
 
     def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, _Cause]) -> None:
         for partition in partitions:

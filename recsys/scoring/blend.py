@@ -63,10 +63,7 @@ class Blend:
 
     def _best(self, slots: Slots, totals: Floats, query: Query) -> list[int]:
         """Places of the best, best first."""
-        totals[~self._slots.recommendable[slots]] = 0.0
-        excluded = [slot for product_id in query.excluded if (slot := self._slots.get(product_id)) is not None]
-        if excluded:
-            totals[np.isin(slots, excluded)] = 0.0
+        totals *= self._slots.listable(slots, query.excluded)
         least = 0.0
         if len(slots) > query.n:
             least = float(np.partition(totals, len(slots) - query.n)[len(slots) - query.n])

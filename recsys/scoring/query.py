@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from recsys.co_visits import ActionWeights
-from recsys.histories import HistoryEvent
+from recsys.histories import EventRow
 from schemas.events import Action
 
 
@@ -38,35 +38,46 @@ class Query:
 
 
 def make_query(
-    latest: Iterable[HistoryEvent], rules: QueryRules, *, excluded: Iterable[str] = (), n: int = 20
+    latest: Iterable[EventRow], rules: QueryRules, *, excluded: Iterable[str] = (), n: int = 20
 ) -> Query:
     """The query of a history, given latest event first.
 
     The weight of the r-th product from the latest is 1 / (1 + r), halved with every half-life that its latest
-    event lies behind the latest of all, times what the strongest action with it says.
+    event lies behind the latest of all, times what the strongest action with it says. All purchases of a product
+    count as one of what is left of them after returns.
     """
-    found: dict[str, tuple[int, float, bool]] = {}
-    now_ms: int | None = None
-    for event in latest:
-        if now_ms is None:
-            now_ms = event.event_time_ms
-        weight = rules.weights.of(event.action, event.quantity)
-        known = found.get(event.product_id)
-        bought = event.action == Action.PURCHASE and event.quantity > 0
-        if known is not None:
-            found[event.product_id] = (known[0], max(known[1], weight), known[2] or bought)
-        elif len(found) == rules.max_recent:
-            break
+    found: dict[str, _Interest] = {}
+    of, half_life_ms = rules.weights.of, rules.half_life_ms
+    for at_ms, _, product_id, action, quantity in latest:
+        interest = found.get(product_id)
+        if interest is None:
+            if len(found) == rules.max_recent:
+                break
+            interest = found[product_id] = _Interest(at_ms)
+        if action == Action.PURCHASE:
+            interest.units += quantity
         else:
-            found[event.product_id] = (event.event_time_ms, weight, bought)
-    weighed = [
-        (
-            product_id,
-            max(weight, 0.0) * 2.0 ** ((at_ms - (now_ms or 0)) / rules.half_life_ms) / (1.0 + rank),
-            bought,
-        )
-        for rank, (product_id, (at_ms, weight, bought)) in enumerate(found.items())
-    ]
-    total = sum(weight for _, weight, _ in weighed) or 1.0
-    recent = tuple(Recent(product_id, weight / total, bought) for product_id, weight, bought in weighed)
+            interest.weight = max(interest.weight, of(action, quantity))
+    now_ms = next(iter(found.values())).at_ms if found else 0
+    weights: list[float] = []
+    for rank, interest in enumerate(found.values()):
+        if interest.units > 0:
+            interest.weight = max(interest.weight, of(Action.PURCHASE, interest.units))
+        weights.append(interest.weight * 2.0 ** ((interest.at_ms - now_ms) / half_life_ms) / (1.0 + rank))
+    total = sum(weights) or 1.0
+    recent = tuple(
+        Recent(product_id, weight / total, interest.units > 0)
+        for (product_id, interest), weight in zip(found.items(), weights, strict=True)
+    )
     return Query(recent, frozenset(excluded), n)
+
+
+class _Interest:
+    """What is gathered of one product."""
+
+    __slots__ = ("at_ms", "units", "weight")
+
+    def __init__(self, at_ms: int) -> None:
+        self.at_ms = at_ms
+        self.weight = 0.0
+        self.units = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class ProductSlots:
         return np.fromiter((slots[product_id] for product_id in product_ids), np.int32, len(product_ids))
 
     def sum_up(self, slots: Slots, values: Floats) -> tuple[Slots, Floats]:
-        """Products, each once, and the sums of their values; takes no longer where there are more other products."""
+        """Products, each once, and the sums of their values; how many others there are does not matter."""
         sums, places = self._sums, self._places
         order = np.arange(len(slots), dtype=np.int32)
         places[slots] = order
@@ -52,6 +52,18 @@ class ProductSlots:
         totals = sums[each]
         sums[each] = 0.0
         return each, totals
+
+    def listable(self, slots: Slots, excluded: Iterable[str]) -> NDArray[np.bool_]:
+        """Which products may be recommended, and are not excluded."""
+        allowed = self.recommendable
+        out = [slot for product_id in excluded if (slot := self._slots.get(product_id)) is not None]
+        if not out:
+            return allowed[slots]
+        before = allowed[out]
+        allowed[out] = False
+        listable = allowed[slots]
+        allowed[out] = before
+        return listable
 
     def find(self, wanted: Slots, among: Slots) -> Slots:
         """Where each wanted product stands among others (each once); -1 for one that does not."""

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,13 @@ ROOMY = HistoryRules(max_events=100, retention_ms=1_000)
 CRAMPED = HistoryRules(max_events=4, retention_ms=40)
 
 Arrival = tuple[str, HistoryEvent]
+
+
+class Cause(NamedTuple):
+    cause: str
+    timestamp_ms: int
+
+
 Sums = dict[tuple[str, str, int, int], float]
 
 
@@ -48,7 +56,7 @@ def batch(
     for shopper, one in arrivals:
         history = histories.setdefault(shopper, History())
         if history.add(one, history_rules) == ADDED:
-            gathered.add(one, history, (f"pdp-view/{one.event_hash}", one.event_time_ms))
+            gathered.add(one, history, Cause(f"pdp-view/{one.event_hash}", one.event_time_ms))
     return list(gathered.messages())
 
 
@@ -128,9 +136,9 @@ def test_one_message_a_product_with_visits_and_companions() -> None:
     a, b, c = event(1, 100, "a"), event(2, 110, "b"), event(3, 115, "c", Action.CART_ADD, 4.0)
     messages = batch({}, [("u", a), ("u", b), ("u", c)], ROOMY)
     assert messages == [
-        CoVisits("a", (100,), (0,), (1.0,), ["b"], [110], [AFTER], [0.5], "pdp-view/2", 110),
-        CoVisits("b", (110,), (0,), (1.0,), ["a"], [110], [BEFORE], [0.5], "pdp-view/2", 110),
-        CoVisits("c", (115,), (1,), (6.0,), [], [], [], [], "pdp-view/3", 115),
+        CoVisits("a", [100], [0], [1.0], ["b"], [110], [AFTER], [0.5], "pdp-view/2", 110),
+        CoVisits("b", [110], [0], [1.0], ["a"], [110], [BEFORE], [0.5], "pdp-view/2", 110),
+        CoVisits("c", [115], [1], [6.0], [], [], [], [], "pdp-view/3", 115),
     ]
     assert [decode("co-visits", encode(message)) for message in messages] == [
         decode("co-visits", encode(message)) for message in batch({}, [("u", a), ("u", b), ("u", c)], ROOMY)
@@ -168,7 +176,7 @@ def test_the_newest_cause_counts_whatever_its_place_in_the_batch() -> None:
     for number, caused_at_ms in ((1, 9), (2, 7)):
         one = event(number, number, "a")
         history.add(one, ROOMY)
-        gathered.add(one, history, (f"pdp-view/{number}", caused_at_ms))
+        gathered.add(one, history, Cause(f"pdp-view/{number}", caused_at_ms))
     (message,) = gathered.messages()
     assert (message.caused_by, message.caused_at_ms) == ("pdp-view/1", 9)
 
