@@ -20,10 +20,10 @@ from consumers.runtime.health import HealthServer
 from consumers.runtime.metrics import StageMetrics
 
 ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "deploy/prometheus/prometheus.yml"
 PROMETHEUS = shutil.which("prometheus")
+PROMTOOL = shutil.which("promtool")
 START_SECONDS = 60.0
-
-pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="there is no prometheus on the PATH")
 
 
 @pytest.fixture
@@ -33,10 +33,11 @@ def scraped(tmp_path: Path) -> Iterator[str]:
     metrics.events("pdp-view", "processed", 5)
     metrics.lists([("for-you", 0)], 20)
     health = HealthServer("127.0.0.1", 0, metrics.registry, lambda: True)
-    config = {
-        "global": {"scrape_interval": "1s"},
-        "scrape_configs": [{"job_name": "recsys", "static_configs": [{"targets": [f"127.0.0.1:{health.port}"]}]}],
-    }
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config["global"]["scrape_interval"] = "1s"
+    (job,) = config["scrape_configs"]
+    del job["dns_sd_configs"]  # there are no containers to be found by name
+    job["static_configs"] = [{"targets": [f"127.0.0.1:{health.port}"]}]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -77,6 +78,16 @@ def _answer(address: str, query: str) -> list[Any]:
     return found
 
 
+@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool on the PATH")
+def test_prometheus_takes_its_configuration() -> None:
+    assert PROMTOOL is not None
+    done = subprocess.run(
+        [PROMTOOL, "check", "config", str(CONFIG)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(PROMETHEUS is None, reason="there is no prometheus on the PATH")
 def test_every_query_of_the_dashboard_is_answered(scraped: str) -> None:
     dashboard = json.loads((ROOT / "deploy/grafana/dashboards/overview.json").read_text(encoding="utf-8"))
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
+from cli.main import app
 from consumers.configuration import load
 from consumers.runtime.metrics import StageMetrics
 from consumers.stages import STAGES
@@ -50,6 +52,21 @@ def test_the_environment_is_one_that_the_configuration_takes(name: str, tmp_path
     configuration = load(SERVICES[name]["environment"], tmp_path)
     assert configuration.kafka.bootstrap_servers == "kafka:19092"
     assert configuration.runtime.metrics_port == 9100
+    assert configuration.runtime.metrics_host == "0.0.0.0"  # else Prometheus, in another container, has no answer
+
+
+def test_the_topics_are_made_by_a_command_that_there_is() -> None:
+    command: Any = get_command(app)
+    for word in SERVICES["topics"]["command"]:
+        command = command.commands[word]
+    assert command.name == "topics"
+
+
+def test_what_compose_reads_on_the_host_is_no_setting_of_recsys(tmp_path: Path) -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    variables = re.findall(r"\$\{(\w+)", text)
+    assert variables
+    load(dict.fromkeys(variables, "/srv/images"), tmp_path)
 
 
 def test_ports_are_published_on_loopback_alone() -> None:
@@ -68,7 +85,11 @@ def test_prometheus_scrapes_every_stage_where_it_serves() -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
     (discovery,) = config["scrape_configs"][0]["dns_sd_configs"]
     assert set(discovery["names"]) == set(STAGES)
-    assert discovery["port"] == 9100
+    assert {int(SERVICES[name]["environment"]["RECSYS_RUNTIME__METRICS_PORT"]) for name in STAGES} == {
+        discovery["port"]
+    }
+    mounts = dict(mount.split(":")[:2] for mount in SERVICES["prometheus"]["volumes"])
+    assert mounts["./deploy/prometheus/prometheus.yml"] == "/etc/prometheus/prometheus.yml"
 
 
 def test_grafana_finds_the_dashboard_and_its_source() -> None:
@@ -78,8 +99,10 @@ def test_grafana_finds_the_dashboard_and_its_source() -> None:
     mounts = dict(mount.split(":")[:2] for mount in SERVICES["grafana"]["volumes"])
     assert mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
     assert mounts["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
-    used = {target["datasource"]["uid"] for panel in DASHBOARD["panels"] for target in panel["targets"]}
-    assert used == {source["uid"]}
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == provider["options"]["path"] + "/overview.json"
+    users = [user for panel in DASHBOARD["panels"] for user in (panel, *panel["targets"])]
+    assert {user["datasource"]["uid"] for user in users} == {source["uid"]}
     assert source["url"] == "http://prometheus:9090"
 
 
@@ -93,6 +116,17 @@ def test_a_query_names_metrics_and_labels_that_stages_expose(title: str, query: 
     named = {word for group in re.findall(r"by \(([^)]*)\)", query) for word in re.split(r",\s*", group)}
     named |= set(re.findall(r"(\w+)!?=", query))
     assert named <= labels, title
+
+
+def test_a_legend_names_labels_that_its_query_keeps() -> None:
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            kept = {
+                word
+                for group in re.findall(r"by \(([^)]*)\)", target["expr"])
+                for word in re.split(r",\s*", group)
+            }
+            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= kept, panel["title"]
 
 
 def test_the_image_holds_every_package_locked_and_runs_without_privileges() -> None:
