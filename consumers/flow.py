@@ -24,7 +24,11 @@ FedEvent = ProductCreated | PdpView | CartAdd | Purchase | UserUpdated
 
 _QUIET_ROUNDS = 3
 """Rounds without work, of all stages, after which nothing more will come: an aborted round looks idle too."""
-_UNTIMED = WorkerSettings(max_batch_seconds=1e9)
+_BATCH_RECORDS = 10_000
+"""Events published before the stages take them; a shopper or product is written and listed once a batch."""
+_UNTIMED = WorkerSettings(
+    max_batch_records=_BATCH_RECORDS, table_records_per_round=_BATCH_RECORDS, max_batch_seconds=1e9
+)
 """Batches whose size does not depend on the machine's speed, so that a run can be repeated exactly."""
 
 
@@ -51,7 +55,10 @@ class Flow:
         return count
 
     def feed(
-        self, events: Iterable[FedEvent], batch: int = 2_000, on_progress: Callable[[int], None] | None = None
+        self,
+        events: Iterable[FedEvent],
+        batch: int = _BATCH_RECORDS,
+        on_progress: Callable[[int], None] | None = None,
     ) -> None:
         """Publish events in batches and let every stage take each before the next comes; bounded in memory.
 
