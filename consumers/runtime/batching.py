@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -32,3 +33,19 @@ class BatchLimit:
             self.records = max(1, int(records * self._max_seconds / seconds))
         elif seconds < self._max_seconds / 2:
             self.records = min(self._max_records, self.records * 2)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Hold the interpreter's search for cycles until afterwards.
+
+    A large batch makes it look through all that a stage keeps again and again, for cycles that stages do not make;
+    what is not part of a cycle is freed at once as ever.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

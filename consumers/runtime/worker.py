@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from consumers.runtime.batching import BatchLimit
+from consumers.runtime.batching import BatchLimit, uncollected
 from consumers.runtime.decoding import Decoder
 from consumers.runtime.metrics import StageMetrics
 from consumers.runtime.outbox import PROCESSED, Outbox
@@ -89,7 +89,8 @@ class Worker:
     def run_once(self, timeout_ms: int | None = None) -> int:
         """One round; returns how many input records it took. Waits only if there is nothing to do."""
         try:
-            return self._round(timeout_ms)
+            with uncollected():
+                return self._round(timeout_ms)
         except RecsysError as error:
             if not error.retriable:
                 raise
