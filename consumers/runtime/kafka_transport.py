@@ -18,6 +18,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from consumers.runtime.assignors import SoleOwnerAssignor
 from consumers.runtime.kafka_errors import kafka_errors
+from consumers.runtime.kafka_joining import PatientJoin
 from consumers.runtime.kafka_reader import TopicReader, consumer_options, to_records
 from consumers.runtime.kafka_writer import TransactionalWriter
 from consumers.runtime.records import OutRecord, Record, TopicPartition
@@ -49,7 +50,6 @@ class KafkaTransport:
             self._tables = TopicReader(kafka, runtime)
             self._tables.follow([topic.name for topic in spec.tables])
         self._writer = TransactionalWriter(kafka, runtime, member)
-        self._changes = _Changes(self._ours)
         self._membership: Any = None
         self._held: set[KafkaPartition] = set()
         with kafka_errors("joining the group"):
@@ -65,6 +65,8 @@ class KafkaTransport:
                     SoleOwnerAssignor() if spec.sole_owner else RangePartitionAssignor,
                 ),
             )
+            self._join = PatientJoin(self._consumer._coordinator)  # noqa: SLF001
+            self._changes = _Changes(self._ours, self._join.taken)
             topics = [kafka.named(topic) for topic in spec.inputs]
             self._consumer.subscribe(topics, listener=self._changes)
             for topic in topics:  # known before the group is joined, or the first deal would be of nothing
@@ -164,7 +166,7 @@ class KafkaTransport:
 
     def _poll(self, max_records: int, timeout_ms: int) -> Any:
         assignment = self._changes.assignment
-        self._insist_on_join()
+        self._join.insist()
         polled = self._consumer.poll(timeout_ms, max_records)
         if self._changes.assignment is assignment:
             return polled
@@ -183,16 +185,6 @@ class KafkaTransport:
                 "with `recsys kafka topics`, or give those with fewer more partitions while they are empty"
             )
 
-    def _insist_on_join(self) -> None:
-        """Keep wanting a join that outlasts one poll.
-
-        One that is due to new metadata (a topic's partitions were not known at first) is forgotten by kafka-python
-        3.0 otherwise: the group goes on with a member that never learns what it owns.
-        """
-        coordinator = self._consumer._coordinator  # noqa: SLF001  (nothing public says that a join is under way)
-        if coordinator._join_task is not None:  # noqa: SLF001
-            coordinator.rejoin_needed = True
-
     def _hold(self) -> None:
         """Newly assigned partitions wait for ``start``: where to begin is not the client's to decide."""
         self._held = set(self._consumer.assignment())
@@ -209,8 +201,9 @@ class _Changes(ConsumerRebalanceListener):  # type: ignore[misc]
     """Keeps account of what is owned. Nothing else is done while partitions are revoked: between two polls there
     is no uncommitted work, and the state of what is lost is dropped when the worker adopts what it owns then."""
 
-    def __init__(self, ours: Callable[[Any], TopicPartition]) -> None:
+    def __init__(self, ours: Callable[[Any], TopicPartition], on_dealt: Callable[[], None]) -> None:
         self._ours = ours
+        self._on_dealt = on_dealt
         self.assignment = Assignment(0, {})
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
@@ -219,6 +212,7 @@ class _Changes(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """The group has dealt; these are all that is owned."""
         self.assignment = self.assignment.dealt(map(self._ours, assigned))
+        self._on_dealt()
 
     def on_partitions_lost(self, lost: Iterable[Any]) -> None:
         """The group went on without this process."""

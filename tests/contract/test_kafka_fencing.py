@@ -100,6 +100,24 @@ def test_a_process_started_again_under_its_name_takes_over_at_once(kafka_only: A
     kafka_only.run_until(lambda: kafka_only.lists() == {"u0": ["p2", "p1", "p0"]})
 
 
+def test_members_that_are_busy_between_polls_still_come_to_a_deal(kafka_only: Any) -> None:
+    members = [kafka_only.transport(LastSeen(), None) for _ in range(3)]
+    try:
+        deadline = time.monotonic() + 30
+        while sum(len(member.assignment().since) for member in members) != 3 or not all(
+            member.assignment().version for member in members
+        ):
+            assert time.monotonic() < deadline, "the group deals for ever"
+            for member in members:
+                member.keep_alive()
+            time.sleep(0.1)  # every join ends while nobody polls
+        dealt = [member._consumer.group_metadata().generation_id for member in members]
+        assert max(dealt) <= 6
+    finally:
+        for member in members:
+            member.close()
+
+
 def test_topics_that_differ_in_partitions_are_refused(kafka_only: Any) -> None:
     with admin_client(kafka_only.settings) as admin:
         admin.create_partitions({kafka_only.settings.named("pdp-view"): NewPartitions(5)})
