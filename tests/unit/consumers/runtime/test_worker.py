@@ -129,6 +129,33 @@ def test_more_failing_messages_than_can_be_the_messages_fault_end_the_process() 
         harness.rounds(20)
 
 
+def test_failing_messages_now_and_then_are_the_messages_fault() -> None:
+    harness = Harness()
+    for number in range(5):
+        harness.view("anna", POISON, f"e{number}")
+        harness.rounds()
+    assert harness.worker.processed == {("pdp-view", "dead-letter"): 5}
+
+
+def test_nothing_is_committed_of_state_that_the_poll_took_away() -> None:
+    class Chatty(LastSeen):
+        def poll(self, out: Outbox) -> None:
+            out.publish(ProductCreated("chat", 1))
+
+    harness = Harness(Chatty())
+    harness.rounds(1)
+    poll = harness.transport.poll
+
+    def deal_anew(max_records: int, timeout_ms: int) -> Any:
+        harness.another(LastSeen())
+        return poll(max_records, timeout_ms)
+
+    harness.transport.poll = deal_anew  # type: ignore[method-assign]
+    before = len(harness.log.records("product-created"))
+    harness.rounds(1)
+    assert len(harness.log.records("product-created")) == before
+
+
 def test_what_fails_only_for_now_is_tried_again_and_never_refused() -> None:
     class Hesitant(LastSeen):
         failures = 2
