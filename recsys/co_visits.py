@@ -33,19 +33,20 @@ class ActionWeights:
     cart_add: float = 2.0
     purchase: float = 3.0
 
+    @property
+    def once(self) -> tuple[float, float, float]:
+        """Weights by action of events with one unit."""
+        return self.view, self.cart_add, self.purchase
+
     def of(self, action: int, quantity: float) -> float:
         """Weight of an event; each doubling of the quantity adds one more action, a return takes it back."""
-        weight = (self.view, self.cart_add, self.purchase)[action]
-        if quantity == 1.0:
-            return weight
-        units = abs(quantity)
+        weight, units = self.once[action], abs(quantity)
         return math.copysign(weight * (1.0 + math.log2(units) if units > 1.0 else units), quantity)
 
     def each(self, actions: Sequence[int], quantities: Sequence[float]) -> list[float]:
         """Weights of many events."""
-        single = (self.view, self.cart_add, self.purchase)
-        pairs = zip(actions, quantities, strict=True)
-        return [single[action] if quantity == 1.0 else self.of(action, quantity) for action, quantity in pairs]
+        once, pairs = self.once, zip(actions, quantities, strict=True)
+        return [once[action] if quantity == 1.0 else self.of(action, quantity) for action, quantity in pairs]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from schemas.errors import InvalidEventError
 
 MAX_ID_BYTES = 256
 """Longest id of a product, user, session or event, UTF-8 bytes."""
+_SHORT_ID_CHARACTERS = MAX_ID_BYTES // 4
+"""What fits however it is encoded."""
 
 
 _MAX_LONG = 2**63 - 1
@@ -62,6 +64,8 @@ class Reason:
 
 
 def _check_id(name: str, value: object) -> None:
+    if type(value) is str and 0 < len(value) <= _SHORT_ID_CHARACTERS:
+        return
     if not isinstance(value, str):
         raise InvalidEventError(f"{name} is {value!r}; give the shop's own id as text")
     if not value:

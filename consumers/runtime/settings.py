@@ -15,7 +15,7 @@ class WorkerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_batch_records: int = Field(default=10_000, ge=1, description="input records in one transaction at most")
+    max_batch_records: int = Field(default=20_000, ge=1, description="input records in one transaction at most")
     max_batch_seconds: float = Field(
         default=4.0, gt=0, description="time that a batch may take; where one takes longer the next are smaller"
     )

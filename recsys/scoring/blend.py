@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recsys.scoring.query import Query, Recent
+from recsys.scoring.query import Query
 from recsys.scoring.scorers import Scored, Scorer
 from recsys.scoring.slots import Floats, ProductSlots, Slots
 from schemas.errors import ConfigurationError
@@ -35,49 +35,53 @@ class Blend:
         parts = [(scorer, scored) for scorer in self._scorers if len((scored := scorer.score(query)).slots)]
         if not parts:
             return []
-        said = Scored(
-            np.concatenate([scored.slots for _, scored in parts]),
-            np.concatenate([scored.scores * (self._weights[s.name] / scored.scores.sum()) for s, scored in parts]),
-            np.concatenate([scored.because for _, scored in parts]),
-        )
+        scorers, said, ends = self._mixed(parts)
         slots, totals = self._slots.sum_up(said.slots, said.scores)
         best = self._best(slots, totals, query)
-        ends = list(accumulate(len(scored.slots) for _, scored in parts))
-        strongest = self._strongest(slots[best], said)
+        slots, totals = slots[best], totals[best]
+        strongest = self._strongest(slots, said)
+        reasons = [_reasons(scorer) for scorer in scorers]
+        because = [
+            *zip(query.product_ids, query.bought, strict=True),
+            ("", False),
+        ]  # the last, -1, where there is none
         ids = self._slots.ids
-        return [
-            _listed(
-                ids[slot],
-                total,
-                parts[bisect_right(ends, entry)][0].reason,
-                query.recent[place] if place >= 0 else None,
-            )
-            for slot, total, entry, place in zip(
-                slots[best].tolist(),
-                totals[best].tolist(),
-                strongest.tolist(),
-                said.because[strongest].tolist(),
-                strict=True,
-            )
-        ]
+        columns = (slots, totals, np.searchsorted(ends, strongest, "right"), said.because[strongest])
+        listed = []
+        for slot, total, part, place in zip(*(column.tolist() for column in columns), strict=True):
+            product_id, bought = because[place]
+            listed.append(ListedProduct(ids[slot], total, reasons[part][bought], product_id))
+        return listed
 
-    def _best(self, slots: Slots, totals: Floats, query: Query) -> list[int]:
+    def _mixed(self, parts: Sequence[tuple[Scorer, Scored]]) -> tuple[list[Scorer], Scored, list[int]]:
+        """Everything that is said, weighed, and up to which entry by which scorer."""
+        scorers = [scorer for scorer, _ in parts]
+        lengths = [len(scored.slots) for _, scored in parts]
+        ends = list(accumulate(lengths))
+        scores = np.concatenate([scored.scores for _, scored in parts])
+        shares = np.array([self._weights[scorer.name] for scorer in scorers])
+        shares /= np.add.reduceat(scores, [0, *ends[:-1]])
+        scores *= np.repeat(shares, lengths)
+        slots = np.concatenate([scored.slots for _, scored in parts])
+        because = np.concatenate([scored.because for _, scored in parts])
+        return scorers, Scored(slots, scores, because), ends
+
+    def _best(self, slots: Slots, totals: Floats, query: Query) -> NDArray[np.intp]:
         """Places of the best, best first."""
         totals *= self._slots.listable(slots, query.excluded)
         least = 0.0
         if len(slots) > query.n:
             least = float(np.partition(totals, len(slots) - query.n)[len(slots) - query.n])
-        places = np.flatnonzero(totals >= least if least > 0.0 else totals > 0.0)
+        (places,) = (totals >= least if least > 0.0 else totals > 0.0).nonzero()
         ids = self._slots.ids
-        found = zip((-totals[places]).tolist(), slots[places].tolist(), places.tolist(), strict=True)
-        return [place for _, _, place in sorted((score, ids[slot], place) for score, slot, place in found)][
-            : query.n
-        ]
+        found = zip(totals[places].tolist(), slots[places].tolist(), places.tolist(), strict=True)
+        ordered = sorted((-total, ids[slot], place) for total, slot, place in found)
+        return np.array([place for _, _, place in ordered[: query.n]], np.intp)
 
     def _strongest(self, slots: Slots, said: Scored) -> Slots:
         """Of everything that is said for each product, the place of what counts most; of equals the first."""
         found = self._slots.find(said.slots, slots)
-        entries = np.flatnonzero(found >= 0)[::-1]
+        entries = (found >= 0).nonzero()[0][::-1]
         entries = entries[np.argsort(said.scores[entries], kind="stable")]
         strongest = np.empty(len(slots), np.int32)
         # Where places repeat, the last value stays.
@@ -85,10 +89,7 @@ class Blend:
         return strongest
 
 
-def _listed(product_id: str, score: float, reason: str, recent: Recent | None) -> ListedProduct:
-    """What a shopper bought is a better reason to give than that they looked at it first."""
-    if recent is None:
-        return ListedProduct(product_id, score, reason)
-    if reason == Reason.BECAUSE_VIEWED and recent.bought:
-        reason = Reason.BECAUSE_BOUGHT
-    return ListedProduct(product_id, score, reason, recent.product_id)
+def _reasons(scorer: Scorer) -> tuple[str, str]:
+    """The reason because of a product that was not bought, and because of one that was."""
+    bought = Reason.BECAUSE_BOUGHT if scorer.reason == Reason.BECAUSE_VIEWED else scorer.reason
+    return scorer.reason, bought

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import numpy as np
 
 from recsys.co_visits import ActionWeights
 from recsys.histories import EventRow
+from recsys.scoring.slots import Floats
 from schemas.events import Action
-
-
-class Recent(NamedTuple):
-    """A product of late, and how much it says about what comes next."""
-
-    product_id: str
-    weight: float
-    bought: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +22,16 @@ class QueryRules:
     weights: ActionWeights = field(default_factory=ActionWeights)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """``recent`` is latest first; weights add up to one."""
+    """Products of late, latest first; one position in ``product_ids``, ``weights`` and ``bought`` is one of them.
 
-    recent: tuple[Recent, ...]
+    ``weights`` say how much a product says about what comes next, and add up to one (float64, shape (products,)).
+    """
+
+    product_ids: Sequence[str]
+    weights: Floats
+    bought: Sequence[bool]
     excluded: frozenset[str] = frozenset()
     n: int = 20
 
@@ -46,38 +45,28 @@ def make_query(
     event lies behind the latest of all, times what the strongest action with it says. All purchases of a product
     count as one of what is left of them after returns.
     """
-    found: dict[str, _Interest] = {}
-    of, half_life_ms = rules.weights.of, rules.half_life_ms
+    found: dict[str, float] = {}
+    times: list[int] = []
+    units: dict[str, float] = {}
+    once, of = rules.weights.once, rules.weights.of
     for at_ms, _, product_id, action, quantity in latest:
-        interest = found.get(product_id)
-        if interest is None:
+        if product_id not in found:
             if len(found) == rules.max_recent:
                 break
-            interest = found[product_id] = _Interest(at_ms)
+            found[product_id] = 0.0
+            times.append(at_ms)
         if action == Action.PURCHASE:
-            interest.units += quantity
+            units[product_id] = units.get(product_id, 0.0) + quantity
         else:
-            interest.weight = max(interest.weight, of(action, quantity))
-    now_ms = next(iter(found.values())).at_ms if found else 0
-    weights: list[float] = []
-    for rank, interest in enumerate(found.values()):
-        if interest.units > 0:
-            interest.weight = max(interest.weight, of(Action.PURCHASE, interest.units))
-        weights.append(interest.weight * 2.0 ** ((interest.at_ms - now_ms) / half_life_ms) / (1.0 + rank))
-    total = sum(weights) or 1.0
-    recent = tuple(
-        Recent(product_id, weight / total, interest.units > 0)
-        for (product_id, interest), weight in zip(found.items(), weights, strict=True)
-    )
-    return Query(recent, frozenset(excluded), n)
-
-
-class _Interest:
-    """What is gathered of one product."""
-
-    __slots__ = ("at_ms", "units", "weight")
-
-    def __init__(self, at_ms: int) -> None:
-        self.at_ms = at_ms
-        self.weight = 0.0
-        self.units = 0.0
+            weight = once[action] if quantity == 1.0 else of(action, quantity)
+            if weight > found[product_id]:
+                found[product_id] = weight
+    for product_id, left in units.items():
+        if left > 0:
+            found[product_id] = max(found[product_id], of(Action.PURCHASE, left))
+    weights = np.array(list(found.values())) / np.arange(1, len(found) + 1)
+    if times and times[0] != times[-1]:
+        weights *= np.exp2((np.array(times) - times[0]) / rules.half_life_ms)
+    weights /= weights.sum() or 1.0
+    bought = [units.get(product_id, 0.0) > 0 for product_id in found] if units else [False] * len(found)
+    return Query(list(found), weights, bought, frozenset(excluded), n)

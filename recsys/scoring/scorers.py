@@ -15,7 +15,7 @@ from recsys.scoring.slots import Floats, Slots
 class Scored(NamedTuple):
     """What speaks for which products. A product may be there several times; its scores, all above zero, add up.
 
-    ``because`` holds places in the query's ``recent``; -1 where there is none.
+    ``because`` holds places among the query's products; -1 where there is none.
     """
 
     slots: Slots
@@ -48,21 +48,17 @@ class NeighbourScorer:
         self._neighbours = neighbours
 
     def score(self, query: Query) -> Scored:
-        """The neighbours of all of the query's recent products, the latest first."""
+        """The neighbours of all of the query's products, the latest first."""
         neighbours = self._neighbours
-        found = [
-            (near, recent.weight, place)
-            for place, recent in enumerate(query.recent)
-            if (near := neighbours[recent.product_id])
-        ]
-        if not found:
+        found = [neighbours[product_id] for product_id in query.product_ids]
+        rows = [near for near in found if near is not None]
+        if not rows:
             return NOTHING
-        rows, weights, places = zip(*found, strict=True)
-        slots = np.concatenate([near.slots for near in rows])
+        lengths = [0 if near is None else len(near.slots) for near in found]
+        because = np.repeat(np.arange(len(found), dtype=np.int32), lengths)
         scores = np.concatenate([near.scores for near in rows])
-        lengths = [len(near.slots) for near in rows]
-        scores *= np.repeat(weights, lengths)
-        return Scored(slots, scores, np.repeat(np.array(places, np.int32), lengths))
+        scores *= query.weights[because]
+        return Scored(np.concatenate([near.slots for near in rows]), scores, because)
 
 
 class ListScorer:

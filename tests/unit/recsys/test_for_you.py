@@ -88,5 +88,5 @@ def test_a_missing_weight_is_refused() -> None:
 def test_the_weights_of_a_query_add_up_to_one() -> None:
     made = history(("a", Action.VIEW, 1.0), ("b", Action.CART_ADD, 2.0), ("c", Action.PURCHASE, 1.0))
     query = make_query(made.latest(), QueryRules(max_recent=2))
-    assert [recent.product_id for recent in query.recent] == ["c", "b"]
-    assert sum(recent.weight for recent in query.recent) == pytest.approx(1.0)
+    assert query.product_ids == ["c", "b"]
+    assert query.weights.sum() == pytest.approx(1.0)
