@@ -179,8 +179,8 @@ def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path, catalogue: Path)
         live.until_said("stages ready")
         assert all(live.stage(name) for name in STAGES)
         live.process.kill()
-        until(lambda: not live.running(), 30.0)
-        until(lambda: not list(tmp_path.glob("recsys-demo-*")), 30.0)
+        until(lambda: not live.running(), 90.0)
+        until(lambda: not list(tmp_path.glob("recsys-demo-*")), 90.0)
 
 
 def test_a_catalogue_that_is_not_there_is_one_clear_line(kafka_cluster: KafkaSettings, tmp_path: Path) -> None:
