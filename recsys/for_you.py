@@ -38,8 +38,14 @@ class ForYou:
         """Take a product as the catalogue has it now; returns what changed."""
         change = self._catalogue.put(product_id, product)
         if change is not None:
+            self._slots.assign([product_id])
             self._slots.refresh(product_id)
         return change
+
+    def shared_id(self, product_id: str) -> str:
+        """The same id, as the one object that all share where the product is known."""
+        slot = self._slots.get(product_id)
+        return product_id if slot is None else self._slots.ids[slot]
 
     def is_recommendable(self, product_id: str) -> bool:
         """True for a product that may be in a list."""

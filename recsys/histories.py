@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -47,16 +47,21 @@ def event_hash(event_id: str) -> int:
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little", signed=True)
 
 
-def history_event(event: Interaction, action: Action) -> HistoryEvent:
-    """What a history keeps of an event."""
+def _own(product_id: str) -> str:
+    return product_id
+
+
+def history_event(event: Interaction, action: Action, shared_id: Callable[[str], str] = _own) -> HistoryEvent:
+    """What a history keeps of an event; ``shared_id`` gives the one object that histories share for an id."""
     quantity = getattr(event, "quantity", 1.0)
-    return HistoryEvent(event.event_time_ms, event_hash(event.event_id), event.product_id, int(action), quantity)
+    product_id = shared_id(event.product_id)
+    return HistoryEvent(event.event_time_ms, event_hash(event.event_id), product_id, int(action), quantity)
 
 
 class History:
     """One shopper's events in order, in columns, and the list that was last published for them.
 
-    Memory: about 0.6 kB + 33 bytes an event + its product's id.
+    Memory: about 0.6 kB + 33 bytes an event, where product ids are shared.
     """
 
     __slots__ = ("_actions", "_hashes", "_product_ids", "_quantities", "_times", "dropped", "listed", "revision")
@@ -156,15 +161,15 @@ class History:
         )
 
     @classmethod
-    def of_state(cls, state: UserHistory) -> History:
-        """The history that a snapshot was taken of."""
+    def of_state(cls, state: UserHistory, shared_id: Callable[[str], str] = _own) -> History:
+        """The history that a snapshot was taken of; ``shared_id`` as in ``history_event``."""
         history = cls()
         history._hashes.extend(state.event_hashes)
         history._times.extend(state.event_times_ms)
-        history._product_ids.extend(state.product_ids)
+        history._product_ids.extend(map(shared_id, state.product_ids))
         history._actions.extend(state.actions)
         history._quantities.extend(state.quantities)
-        history.listed = tuple(state.listed)
+        history.listed = tuple(map(shared_id, state.listed))
         history.revision = state.revision
         return history
 

@@ -83,6 +83,7 @@ class InteractionsStage(Stage):
         self._shards: dict[int, dict[str, History]] = {}
         self._outdated: dict[int, dict[str, _Cause]] = {}
         self._catalogue_cause = _Cause("", 0, 0)
+        """The latest that made a product vanish, for lists that are found to hold one after a restart."""
 
     def wants(self, topic: str, key: str) -> bool:
         """Of recommendation-updated, only lists that for-you lists follow from."""
@@ -117,8 +118,10 @@ class InteractionsStage(Stage):
                 self.for_you.tables.put_row(message.key, data)
             elif message.topic == PRODUCT_CREATED.name:
                 change = self.for_you.put_product(message.key, message.value)
+                if not self.for_you.is_recommendable(message.key):
+                    self._catalogue_cause = _Cause.of(message)
                 if change is not None and change.vanished:
-                    vanished[message.key] = self._catalogue_cause = _Cause.of(message)
+                    vanished[message.key] = self._catalogue_cause
             elif message.key.startswith(_SIMILAR):
                 self.for_you.tables.put_looks(message.key.removeprefix(_SIMILAR), data)
             else:
@@ -146,7 +149,7 @@ class InteractionsStage(Stage):
             if message.value is None:
                 shard.pop(message.key, None)
             else:
-                shard[message.key] = History.of_state(message.value)
+                shard[message.key] = History.of_state(message.value, self.for_you.shared_id)
 
     def restored(self, partitions: Sequence[int], out: Outbox) -> None:
         """Products may have vanished meanwhile."""
@@ -176,7 +179,7 @@ class InteractionsStage(Stage):
         history = shard.get(message.key)
         if history is None:
             history = History()
-        event = history_event(message.value, action)
+        event = history_event(message.value, action, self.for_you.shared_id)
         outcome = history.add(event, self._history_rules)
         if outcome != ADDED:
             out.count(message, outcome)

@@ -60,7 +60,9 @@ class Blend:
         ends = list(accumulate(lengths))
         scores = np.concatenate([scored.scores for _, scored in parts])
         shares = np.array([self._weights[scorer.name] for scorer in scorers])
-        shares /= np.add.reduceat(scores, [0, *ends[:-1]])
+        sums = np.add.reduceat(scores, [0, *ends[:-1]])
+        # Nothing is said because of what was returned: its weight is zero.
+        shares = np.divide(shares, sums, out=np.zeros_like(sums), where=sums > 0.0)
         scores *= np.repeat(shares, lengths)
         slots = np.concatenate([scored.slots for _, scored in parts])
         because = np.concatenate([scored.because for _, scored in parts])

@@ -13,7 +13,7 @@ from recsys.scoring.slots import Floats, Slots
 
 
 class Scored(NamedTuple):
-    """What speaks for which products. A product may be there several times; its scores, all above zero, add up.
+    """What speaks for which products. A product may be there several times: its scores add up; zero is nothing.
 
     ``because`` holds places among the query's products; -1 where there is none.
     """

@@ -55,6 +55,11 @@ def test_what_was_bought_is_left_out_until_it_is_returned() -> None:
     assert "a" in ids(for_you.recommend(made, 10))
 
 
+def test_what_was_returned_says_nothing_of_what_comes_next() -> None:
+    made = history(("p", Action.PURCHASE, 1.0), ("p", Action.PURCHASE, -1.0))
+    assert [item.reason for item in core().recommend(made, 10)] == [Reason.POPULAR]
+
+
 def test_a_purchase_is_the_better_reason() -> None:
     listed = core().recommend(history(("p", Action.PURCHASE, 1.0)), 1)
     assert listed[0].reason == Reason.BECAUSE_BOUGHT
