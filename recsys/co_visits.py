@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.event_pairs import EventPairs, EventSequence, changed_pairs
-from recsys.histories import History, HistoryEvent, HistoryRules
+from recsys.histories import ADDED, History, HistoryEvent, HistoryRules
 from schemas.events import Action, CoVisits, Relation
 
 MAX_ENTRIES = 5_000
@@ -95,36 +95,6 @@ class Cause(Protocol):
         ...
 
 
-class _Touched:
-    """A history that a batch adds to."""
-
-    __slots__ = ("before", "causes", "dropped", "events", "history")
-
-    def __init__(self, event: HistoryEvent, history: History, cause: Cause) -> None:
-        self.history = history
-        self.before = history.copy()
-        """As it was after the first of ``events``."""
-        self.dropped = history.dropped
-        self.events = [event]
-        self.causes = [cause]
-
-    def steps(self, rules: HistoryRules, pairs: PairRules) -> Iterator[tuple[History, Sequence[HistoryEvent]]]:
-        """The history and its new events; one by one where what they are paired with was dropped meanwhile."""
-        history = self.history
-        if history.dropped == self.dropped or history.oldest_ms() < self._reach_ms(pairs):
-            yield history, self.events
-            return
-        history = self.before
-        yield history, self.events[:1]
-        for event in self.events[1:]:
-            history.add(event, rules)
-            yield history, [event]
-
-    def _reach_ms(self, rules: PairRules) -> int:
-        """The earliest time that the events can be paired with."""
-        return min(event.event_time_ms - rules.window_ms(event.action) for event in self.events)
-
-
 class _Gathering:
     """Puts a sequence of one action's events together."""
 
@@ -159,31 +129,58 @@ class _Gathering:
 
 
 class CoVisitBatch:
-    """Gathers the pairs that a batch of events makes, one message a product; a batch equals one by one."""
+    """Adds a batch of events to histories and gathers the pairs they make; a batch equals one by one."""
 
     def __init__(self, rules: PairRules, history_rules: HistoryRules) -> None:
         self._rules = rules
         self._history_rules = history_rules
-        self._touched: dict[int, _Touched] = {}
         self._numbers: dict[str, int] = {}
+        self._views = _Gathering(Action.VIEW, rules.view_window_ms)
+        self._purchases = _Gathering(Action.PURCHASE, rules.purchase_window_ms)
+        self._events: list[HistoryEvent] = []
+        self._causes: list[Cause] = []
+        self._owners: list[int] = []
+        """Whose event it is: events that were added together to one history have the same owner."""
 
-    def add(self, event: HistoryEvent, history: History, cause: Cause) -> None:
-        """Count an event that was added to its history just now."""
-        touched = self._touched.get(id(history))
-        if touched is None:
-            self._touched[id(history)] = _Touched(event, history, cause)
+    def add(self, history: History, events: Sequence[HistoryEvent], causes: Sequence[Cause]) -> list[str]:
+        """Add events to a history in this order; what became of each: ``ADDED``, ``DUPLICATE`` or ``EXPIRED``."""
+        rules = self._history_rules
+        before = None if history.has_room(events, rules) else history.copy()
+        outcomes = [history.add(event, rules) for event in events]
+        added = [event for event, outcome in zip(events, outcomes, strict=True) if outcome == ADDED]
+        if not added:
+            return outcomes
+        self._events += added
+        self._causes += [cause for cause, outcome in zip(causes, outcomes, strict=True) if outcome == ADDED]
+        if before is None or history.oldest_ms() < self._reach_ms(added):
+            self._gather(history, added)
         else:
-            touched.events.append(event)
-            touched.causes.append(cause)
+            # What some events are paired with made room for others meanwhile.
+            for event in added:
+                before.add(event, rules)
+                self._gather(before, [event])
+        return outcomes
+
+    def _gather(self, history: History, added: Sequence[HistoryEvent]) -> None:
+        owner = self._owners[-1] + 1 if self._owners else 0
+        self._owners += [owner] * len(added)
+        self._views.take(owner, history, added, self._numbers)
+        self._purchases.take(owner, history, added, self._numbers)
+
+    def _reach_ms(self, added: Sequence[HistoryEvent]) -> int:
+        """The earliest time that an event is paired with."""
+        return min(event.event_time_ms - self._rules.window_ms(event.action) for event in added)
 
     def messages(self) -> Iterator[CoVisits]:
         """What was gathered, one message a product unless that would be too long."""
-        if not self._touched:
+        if not self._events:
             return
         visited, *visits = self._visits()
-        owners, companions = self._companions()
+        viewed = _viewed_together(self._views.sequence(), self._rules)
+        bought = _bought_together(self._purchases.sequence(), self._rules)
+        companions = np.concatenate([viewed, bought])
         companions = companions[np.argsort(companions["product"], kind="stable")]
-        causes = self._newest_causes(visited, np.array(visits[1]), companions, owners)
+        causes = self._newest_causes(visited, np.array(visits[1]), companions)
         product_ids = list(self._numbers)
         numbers = np.arange(len(product_ids) + 1)
         order = np.argsort(visited, kind="stable")
@@ -201,46 +198,25 @@ class CoVisitBatch:
 
     def _visits(self) -> tuple[NDArray[np.intp], Sequence[int], Sequence[int], Sequence[float]]:
         """Products by their numbers, times, actions and weights of all events."""
-        events = [event for touched in self._touched.values() for event in touched.events]
-        times, _, ids, actions, quantities = zip(*events, strict=True)
+        times, _, ids, actions, quantities = zip(*self._events, strict=True)
         numbers = self._numbers
         visited = np.array([numbers.setdefault(product_id, len(numbers)) for product_id in ids], np.intp)
         return visited, times, actions, self._rules.weights.each(actions, quantities)
 
-    def _companions(self) -> tuple[NDArray[np.intp], Companions]:
-        """Which history each owner of companions is, and the companions that its events make."""
-        rules = self._rules
-        views = _Gathering(Action.VIEW, rules.view_window_ms)
-        purchases = _Gathering(Action.PURCHASE, rules.purchase_window_ms)
-        owners: list[int] = []
-        for number, touched in enumerate(self._touched.values()):
-            for history, events in touched.steps(self._history_rules, rules):
-                views.take(len(owners), history, events, self._numbers)
-                purchases.take(len(owners), history, events, self._numbers)
-                owners.append(number)
-        viewed = _viewed_together(views.sequence(), rules)
-        bought = _bought_together(purchases.sequence(), rules)
-        return np.array(owners, np.intp), np.concatenate([viewed, bought])
-
     def _newest_causes(
-        self,
-        visited: NDArray[np.intp],
-        actions: NDArray[np.intp],
-        companions: Companions,
-        owners: NDArray[np.intp],
+        self, visited: NDArray[np.intp], actions: NDArray[np.intp], companions: Companions
     ) -> list[Cause]:
         """The newest cause of each product's message, by product number."""
-        causes = [cause for touched in self._touched.values() for cause in touched.causes]
-        by_age = np.argsort([cause.timestamp_ms for cause in causes], kind="stable")
+        by_age = np.argsort([cause.timestamp_ms for cause in self._causes], kind="stable")
         rank = np.empty_like(by_age)
         rank[by_age] = np.arange(len(by_age))
+        owners = np.array(self._owners, np.intp)
+        owners_newest = np.zeros(owners[-1] + 1, np.intp)
+        np.maximum.at(owners_newest, owners, np.where(actions == Action.CART_ADD, 0, rank))
         newest = np.zeros(len(self._numbers), np.intp)
         np.maximum.at(newest, visited, rank)
-        ends = np.cumsum([len(touched.causes) for touched in self._touched.values()])
-        pairing = np.where(actions == Action.CART_ADD, 0, rank)
-        historys_newest = np.maximum.reduceat(pairing, np.concatenate([[0], ends[:-1]]))
-        np.maximum.at(newest, companions["product"], historys_newest[owners[companions["owner"]]])
-        return [causes[place] for place in by_age[newest].tolist()]
+        np.maximum.at(newest, companions["product"], owners_newest[companions["owner"]])
+        return [self._causes[place] for place in by_age[newest].tolist()]
 
 
 def _viewed_together(events: EventSequence, rules: PairRules) -> Companions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -64,7 +64,7 @@ class History:
     Memory: about 0.6 kB + 33 bytes an event, where product ids are shared.
     """
 
-    __slots__ = ("_actions", "_hashes", "_product_ids", "_quantities", "_times", "dropped", "listed", "revision")
+    __slots__ = ("_actions", "_hashes", "_product_ids", "_quantities", "_times", "listed", "revision")
 
     def __init__(self) -> None:
         self._times = array("q")
@@ -72,8 +72,6 @@ class History:
         self._product_ids: list[str] = []
         self._actions = bytearray()
         self._quantities = array("d")
-        self.dropped = 0
-        """Events that made room for later ones since the object was made; not part of the state."""
         self.listed: tuple[str, ...] = ()
         self.revision = 0
 
@@ -115,6 +113,12 @@ class History:
         if len(times) > rules.max_events or times[0] < times[-1] - rules.retention_ms:
             self._forget(max(len(times) - rules.max_events, bisect_left(times, times[-1] - rules.retention_ms)))
         return ADDED
+
+    def has_room(self, events: Sequence[HistoryEvent], rules: HistoryRules) -> bool:
+        """True where none of its events, nor of these, would make room for others if these were added."""
+        times = [*self._times[:1], *self._times[-1:], *(event[0] for event in events)]
+        span_ms = max(times, default=0) - min(times, default=0)
+        return len(self._times) + len(events) <= rules.max_events and span_ms <= rules.retention_ms
 
     def oldest_ms(self) -> int:
         """Time of the oldest event that is kept; raises ``IndexError`` where there is none."""
@@ -176,6 +180,5 @@ class History:
     def _forget(self, oldest: int) -> None:
         """Drop so many of the oldest events."""
         if oldest > 0:
-            self.dropped += oldest
             for column in (self._times, self._hashes, self._product_ids, self._actions, self._quantities):
                 del column[:oldest]

@@ -7,6 +7,7 @@ transaction. What the list follows from besides (other products' rows, looks, wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from consumers.interactions.settings import InteractionSettings
@@ -92,20 +93,20 @@ class InteractionsStage(Stage):
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what shoppers did; each shopper touched is written to the changelog, and listed, once."""
         pairs = CoVisitBatch(self._pair_rules, self._history_rules)
-        touched: dict[tuple[int, str], AnyMessage] = {}
+        of_shoppers: dict[tuple[int, str], list[AnyMessage]] = {}
         for message in messages:
-            owner = (message.partition, message.key)
-            action = _ACTIONS.get(type(message.value))
-            if action is not None:
-                if self._take(message, action, pairs, out):
-                    newest = touched.get(owner)
-                    if newest is None or message.timestamp_ms >= newest.timestamp_ms:
-                        touched[owner] = message
-            elif message.value is None:
-                self._forget(message.partition, message.key, out)
-                touched.pop(owner, None)
-        for (partition, subject), message in touched.items():
-            self._publish(partition, subject, _Cause.of(message), out)
+            of_shoppers.setdefault((message.partition, message.key), []).append(message)
+        # Shopper by shopper, for then a history is at hand from the first event to the list.
+        for (partition, subject), own in of_shoppers.items():
+            newest: AnyMessage | None = None
+            for is_event, group in groupby(own, lambda message: type(message.value) in _ACTIONS):
+                if is_event:
+                    newest = self._take(partition, subject, list(group), pairs, out) or newest
+                elif any(message.value is None for message in group):
+                    self._forget(partition, subject, out)
+                    newest = None
+            if newest is not None:
+                self._publish(partition, subject, _Cause.of(newest), out)
         for co_visits in pairs.messages():
             out.publish(co_visits)
 
@@ -173,20 +174,25 @@ class InteractionsStage(Stage):
         """A shopper's history, None where there is none here."""
         return next((shard[subject] for shard in self._shards.values() if subject in shard), None)
 
-    def _take(self, message: AnyMessage, action: Action, pairs: CoVisitBatch, out: Outbox) -> bool:
-        """Add an event to its shopper's history; False where that changes nothing."""
-        shard = self._shards.setdefault(message.partition, {})
-        history = shard.get(message.key)
+    def _take(
+        self, partition: int, subject: str, messages: Sequence[AnyMessage], pairs: CoVisitBatch, out: Outbox
+    ) -> AnyMessage | None:
+        """Add a shopper's events to the history; the newest that changed it, None where none did."""
+        shard = self._shards.setdefault(partition, {})
+        history = shard.get(subject)
         if history is None:
             history = History()
-        event = history_event(message.value, action, self.for_you.shared_id)
-        outcome = history.add(event, self._history_rules)
-        if outcome != ADDED:
-            out.count(message, outcome)
-            return False
-        shard[message.key] = history
-        pairs.add(event, history, message)
-        return True
+        shared_id = self.for_you.shared_id
+        events = [history_event(message.value, _ACTIONS[type(message.value)], shared_id) for message in messages]
+        newest: AnyMessage | None = None
+        for message, outcome in zip(messages, pairs.add(history, events, messages), strict=True):
+            if outcome != ADDED:
+                out.count(message, outcome)
+            elif newest is None or message.timestamp_ms >= newest.timestamp_ms:
+                newest = message
+        if newest is not None:
+            shard[subject] = history
+        return newest
 
     def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, _Cause]) -> None:
         for partition in partitions:

@@ -53,10 +53,12 @@ def batch(
     histories: dict[str, History], arrivals: Iterable[Arrival], history_rules: HistoryRules
 ) -> list[CoVisits]:
     gathered = CoVisitBatch(RULES, history_rules)
+    of_shoppers: dict[str, list[HistoryEvent]] = {}
     for shopper, one in arrivals:
-        history = histories.setdefault(shopper, History())
-        if history.add(one, history_rules) == ADDED:
-            gathered.add(one, history, Cause(f"pdp-view/{one.event_hash}", one.event_time_ms))
+        of_shoppers.setdefault(shopper, []).append(one)
+    for shopper, own in of_shoppers.items():
+        causes = [Cause(f"pdp-view/{one.event_hash}", one.event_time_ms) for one in own]
+        gathered.add(histories.setdefault(shopper, History()), own, causes)
     return list(gathered.messages())
 
 
@@ -172,11 +174,9 @@ def test_a_return_makes_no_pair_and_takes_its_weight_back() -> None:
 
 
 def test_the_newest_cause_counts_whatever_its_place_in_the_batch() -> None:
-    gathered, history = CoVisitBatch(RULES, ROOMY), History()
-    for number, caused_at_ms in ((1, 9), (2, 7)):
-        one = event(number, number, "a")
-        history.add(one, ROOMY)
-        gathered.add(one, history, Cause(f"pdp-view/{number}", caused_at_ms))
+    gathered = CoVisitBatch(RULES, ROOMY)
+    causes = [Cause("pdp-view/1", 9), Cause("pdp-view/2", 7)]
+    assert gathered.add(History(), [event(1, 1, "a"), event(2, 2, "a")], causes) == [ADDED, ADDED]
     (message,) = gathered.messages()
     assert (message.caused_by, message.caused_at_ms) == ("pdp-view/1", 9)
 

@@ -92,7 +92,16 @@ def test_what_comes_twice_or_too_late_changes_nothing() -> None:
     assert [one.event_hash for one in history] == [2, 1, 4]
     assert history.add(event(5, 101), RULES) == ADDED
     assert history.add(event(6, 59), RULES) == EXPIRED, "the history is full, and this would be the oldest"
-    assert history.dropped == 1
+
+
+@given(earlier=events, arrivals=events)
+def test_what_has_room_drops_nothing(earlier: list[HistoryEvent], arrivals: list[HistoryEvent]) -> None:
+    history = filled(earlier)
+    before = list(history)
+    if history.has_room(arrivals, RULES):
+        for one in arrivals:
+            history.add(one, RULES)
+        assert {*before, *arrivals} == set(history)
 
 
 def test_equal_times_are_ordered_by_hash() -> None:
