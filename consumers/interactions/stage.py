@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
 from consumers.interactions.settings import InteractionSettings
+from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.co_visits import CoVisitBatch
@@ -47,20 +47,6 @@ _SIMILAR = f"{Kind.SIMILAR}:"
 _SHOP_LISTS = {f"{kind}:": kind for kind in (Kind.TRENDING, Kind.POPULAR)}
 
 
-class _Cause(NamedTuple):
-    """What a list that changes is put down to."""
-
-    caused_by: str
-    caused_at_ms: int
-    event_time_ms: int
-
-    @classmethod
-    def of(cls, message: AnyMessage) -> _Cause:
-        """A tombstone has no time of its own, and counts as of the broker's."""
-        at_ms = message.timestamp_ms if message.value is None else message.value.event_time_ms
-        return cls(message.cause, message.timestamp_ms, at_ms)
-
-
 class InteractionsStage(Stage):
     """Keeps the histories of its partitions' shoppers and publishes the for-you lists that change.
 
@@ -82,8 +68,8 @@ class InteractionsStage(Stage):
         self._pair_rules = settings.pair_rules()
         self.for_you = ForYou(settings.query_rules(), settings.row_scoring(), settings.blend.model_dump())
         self._shards: dict[int, dict[str, History]] = {}
-        self._outdated: dict[int, dict[str, _Cause]] = {}
-        self._catalogue_cause = _Cause("", 0, 0)
+        self._outdated: dict[int, dict[str, Cause]] = {}
+        self._catalogue_cause = NO_CAUSE
         """The latest that made a product vanish, for lists that are found to hold one after a restart."""
 
     def wants(self, topic: str, key: str) -> bool:
@@ -106,13 +92,13 @@ class InteractionsStage(Stage):
                     self._forget(partition, subject, out)
                     newest = None
             if newest is not None:
-                self._publish(partition, subject, _Cause.of(newest), out)
+                self._publish(partition, subject, Cause.of(newest), out)
         for co_visits in pairs.messages():
             out.publish(co_visits)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
-        vanished: dict[str, _Cause] = {}
+        vanished: dict[str, Cause] = {}
         for message in messages:
             data = message.record.value
             if message.topic == ITEM_STATE.name:
@@ -120,7 +106,7 @@ class InteractionsStage(Stage):
             elif message.topic == PRODUCT_CREATED.name:
                 change = self.for_you.put_product(message.key, message.value)
                 if not self.for_you.is_recommendable(message.key):
-                    self._catalogue_cause = _Cause.of(message)
+                    self._catalogue_cause = Cause.of(message)
                 if change is not None and change.vanished:
                     vanished[message.key] = self._catalogue_cause
             elif message.key.startswith(_SIMILAR):
@@ -194,14 +180,14 @@ class InteractionsStage(Stage):
             shard[subject] = history
         return newest
 
-    def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, _Cause]) -> None:
+    def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, Cause]) -> None:
         for partition in partitions:
             for subject, history in self._shards.get(partition, {}).items():
                 if not vanished.keys().isdisjoint(history.listed):
                     cause = next(vanished[product_id] for product_id in history.listed if product_id in vanished)
                     self._outdated.setdefault(partition, {})[subject] = cause
 
-    def _publish(self, partition: int, subject: str, cause: _Cause, out: Outbox) -> None:
+    def _publish(self, partition: int, subject: str, cause: Cause, out: Outbox) -> None:
         """Write a shopper's history, after the list if that changed."""
         history = self._shards.get(partition, {}).get(subject)
         if history is None:
@@ -216,7 +202,7 @@ class InteractionsStage(Stage):
         out.publish(history.snapshot(subject), partition=partition)
 
     def _publish_list(
-        self, subject: str, revision: int, items: list[ListedProduct], cause: _Cause, out: Outbox
+        self, subject: str, revision: int, items: list[ListedProduct], cause: Cause, out: Outbox
     ) -> None:
         if items:
             at_ms, by, by_ms = cause.event_time_ms, cause.caused_by, cause.caused_at_ms

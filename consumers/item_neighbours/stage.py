@@ -8,9 +8,9 @@ at a time, so that a large change does not hold up the co-visits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from consumers.item_neighbours.settings import ItemNeighbourSettings
+from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.catalogue import Catalogue
@@ -21,14 +21,6 @@ from schemas.events import CoVisits, Kind, ListedProduct, RecommendationUpdated
 from schemas.topics import CO_VISITS, ITEM_STATE, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 
 
-class _Cause(NamedTuple):
-    """What a list that changes is put down to."""
-
-    caused_by: str
-    caused_at_ms: int
-    event_time_ms: int
-
-
 class _Shard:
     """The rows of one partition, and the work that is left to do on them."""
 
@@ -36,7 +28,7 @@ class _Shard:
         self.rows = ItemRows(settings.rules())
         self.unknown = RecentIds(settings.max_unknown_products)
         """Products with a row that are not in the catalogue."""
-        self.outdated: dict[str, _Cause] = {}
+        self.outdated: dict[str, Cause] = {}
         """Products whose lists may have changed with the catalogue."""
 
 
@@ -55,18 +47,18 @@ class ItemNeighboursStage(Stage):
         self._rules = self._settings.rules()
         self._catalogue = Catalogue()
         self._shards: dict[int, _Shard] = {}
-        self._catalogue_cause = _Cause("", 0, 0)
+        self._catalogue_cause = NO_CAUSE
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Count co-visits; each product touched is listed and written to the changelog once."""
-        touched: dict[tuple[int, str], _Cause] = {}
+        touched: dict[tuple[int, str], Cause] = {}
         for message in messages:
             co_visits: CoVisits = message.value
             shard = self._shard(message.partition)
             shard.rows.add(co_visits)
             if co_visits.product_id not in self._catalogue:
                 shard.unknown.visit(co_visits.product_id)
-            cause = _Cause(co_visits.caused_by, co_visits.caused_at_ms, latest_time_ms(co_visits))
+            cause = Cause(co_visits.caused_at_ms, co_visits.caused_by, latest_time_ms(co_visits))
             older = touched.get((message.partition, co_visits.product_id))
             if older is None or cause.caused_at_ms >= older.caused_at_ms:
                 touched[message.partition, co_visits.product_id] = cause
@@ -82,8 +74,7 @@ class ItemNeighboursStage(Stage):
             change = self._catalogue.put(message.key, message.value)
             if change is None:
                 continue
-            event_time_ms = message.timestamp_ms if message.value is None else message.value.event_time_ms
-            cause = self._catalogue_cause = _Cause(message.cause, message.timestamp_ms, event_time_ms)
+            cause = self._catalogue_cause = Cause.of(message)
             for partition, shard in self._shards.items():
                 if change.retired:
                     self._drop(partition, message.key, out)
@@ -145,7 +136,7 @@ class ItemNeighboursStage(Stage):
             shard = self._shards[partition] = _Shard(self._settings)
         return shard
 
-    def _publish_row(self, partition: int, product_id: str, cause: _Cause, out: Outbox) -> None:
+    def _publish_row(self, partition: int, product_id: str, cause: Cause, out: Outbox) -> None:
         """Write a row that was touched to the changelog, after those of its lists that changed."""
         shard = self._shards[partition]
         shard.outdated.pop(product_id, None)
@@ -154,7 +145,7 @@ class ItemNeighboursStage(Stage):
             self._publish_lists(row, cause, out)
             out.publish(row.snapshot(), partition=partition)
 
-    def _publish_lists(self, row: ItemRow, cause: _Cause, out: Outbox) -> bool:
+    def _publish_lists(self, row: ItemRow, cause: Cause, out: Outbox) -> bool:
         """Publish those of a product's lists that changed; True where one did."""
         if row.product_id not in self._catalogue:
             return False
@@ -187,7 +178,7 @@ class ItemNeighboursStage(Stage):
                 out.retract(RECOMMENDATION_UPDATED, f"{kind}:{product_id}")
 
 
-def _publish(kind: str, row: ItemRow, items: list[ListedProduct], cause: _Cause, out: Outbox) -> None:
+def _publish(kind: str, row: ItemRow, items: list[ListedProduct], cause: Cause, out: Outbox) -> None:
     """A list as it is now; one that became empty is withdrawn."""
     if items:
         out.publish(

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from consumers.similar_products.settings import SimilarProductsSettings
@@ -22,14 +23,6 @@ from schemas.events import ImageFeature, Kind, ListedProduct, Reason, Recommenda
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 
 _OWN_LISTS = f"{Kind.SIMILAR}:"
-
-
-class _Cause(NamedTuple):
-    """What a list that changes is put down to; the newest is the greatest."""
-
-    caused_at_ms: int
-    caused_by: str
-    event_time_ms: int
 
 
 class _Published(NamedTuple):
@@ -62,7 +55,7 @@ class SimilarProductsStage(Stage):
         self._catalogue = Catalogue()
         self._neighbours = self._empty()
         self._published: dict[str, _Published] = {}
-        self._newest = _Cause(0, "", 0)
+        self._newest = NO_CAUSE
         self._unconfirmed: set[str] = set()
         self._owner = False
 
@@ -81,7 +74,7 @@ class SimilarProductsStage(Stage):
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the catalogue as it is now; lists change where a product comes, goes, or is out of stock."""
-        causes: dict[str, _Cause] = {}
+        causes: dict[str, Cause] = {}
         for message in messages:
             if self._catalogue.put(message.key, message.value) is not None:
                 causes[message.key] = self._cause_of(message)
@@ -155,17 +148,16 @@ class SimilarProductsStage(Stage):
             self._neighbours = self._empty()  # it may be half changed; what restores it begins with nothing
             raise
 
-    def _cause_of(self, message: AnyMessage) -> _Cause:
+    def _cause_of(self, message: AnyMessage) -> Cause:
         value = message.value
         if isinstance(value, ImageFeature):
-            cause = _Cause(value.caused_at_ms, value.caused_by, value.event_time_ms)
+            cause = Cause(value.caused_at_ms, value.caused_by, value.event_time_ms)
         else:
-            event_time_ms = message.timestamp_ms if value is None else value.event_time_ms
-            cause = _Cause(message.timestamp_ms, message.cause, event_time_ms)
+            cause = Cause.of(message)
         self._newest = max(self._newest, cause)
         return cause
 
-    def _publish(self, also: Collection[str], causes: Mapping[str, _Cause], out: Outbox) -> None:
+    def _publish(self, also: Collection[str], causes: Mapping[str, Cause], out: Outbox) -> None:
         """Publish what changed; ``also`` names products whose list may be due for another reason."""
         newest = max(causes.values(), default=self._newest)
         for product_id in sorted({*self._neighbours.take_changed(), *also}):
@@ -184,7 +176,7 @@ class SimilarProductsStage(Stage):
 
 
 def _update(
-    product_id: str, earlier: _Published | None, items: Sequence[Neighbour], cause: _Cause
+    product_id: str, earlier: _Published | None, items: Sequence[Neighbour], cause: Cause
 ) -> RecommendationUpdated:
     return RecommendationUpdated(
         kind=Kind.SIMILAR,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from consumers.trending.settings import TrendingSettings
@@ -20,14 +21,6 @@ from schemas.events import CoVisits, Kind, ListedProduct, RecommendationUpdated
 from schemas.topics import CO_VISITS, PRODUCT_CREATED, RECOMMENDATION_UPDATED, TRENDING_STATE
 
 _OWN_LISTS = (f"{Kind.POPULAR}:", f"{Kind.TRENDING}:")
-
-
-class _Cause(NamedTuple):
-    """What a list that changes is put down to."""
-
-    caused_by: str
-    caused_at_ms: int
-    event_time_ms: int
 
 
 class _Listed(NamedTuple):
@@ -59,10 +52,10 @@ class TrendingStage(Stage):
         self._settings = settings or TrendingSettings()
         self._rules = self._settings.rules()
         self._catalogue = Catalogue()
-        self._catalogue_cause = _Cause("", 0, 0)
+        self._catalogue_cause = NO_CAUSE
         self._on_the_topic: dict[str, _Listed] = {}
         self._listed: dict[str, _Listed] = {}
-        self._outdated: dict[str, _Cause] = {}
+        self._outdated: dict[str, Cause] = {}
         self._start_empty()
 
     def wants(self, topic: str, key: str) -> bool:
@@ -83,7 +76,7 @@ class TrendingStage(Stage):
             self._forget(product_id, out)
         newest = max(batch, key=lambda co_visits: co_visits.caused_at_ms)
         event_time_ms = max(self._popularity.latest_ms(product_id) for product_id in visited)
-        cause = _Cause(newest.caused_by, newest.caused_at_ms, event_time_ms)
+        cause = Cause(newest.caused_at_ms, newest.caused_by, event_time_ms)
         subjects = {OVERALL: cause}
         for category in map(self._catalogue.category_of, visited):
             if category:
@@ -98,8 +91,7 @@ class TrendingStage(Stage):
                 continue
             change = self._catalogue.put(message.key, message.value)
             if change is not None:
-                event_time_ms = message.timestamp_ms if message.value is None else message.value.event_time_ms
-                self._catalogue_cause = _Cause(message.cause, message.timestamp_ms, event_time_ms)
+                self._catalogue_cause = Cause.of(message)
                 self._take_change(change, out)
         self.poll(out)
 
@@ -185,7 +177,7 @@ class TrendingStage(Stage):
         self._turn = (self._turn + count) % len(categories)
         return chosen
 
-    def _publish(self, subjects: dict[str, _Cause], out: Outbox) -> None:
+    def _publish(self, subjects: dict[str, Cause], out: Outbox) -> None:
         """Rank these subjects and publish what changed; a list that became empty is withdrawn."""
         for kind, subject, items in self._popularity.lists(subjects):
             self._outdated.pop(subject, None)
@@ -203,7 +195,7 @@ class TrendingStage(Stage):
 
 
 def _update(
-    kind: str, subject: str, revision: int, items: Iterable[ListedProduct], cause: _Cause
+    kind: str, subject: str, revision: int, items: Iterable[ListedProduct], cause: Cause
 ) -> RecommendationUpdated:
     return RecommendationUpdated(
         kind, subject, revision, tuple(items), cause.event_time_ms, cause.caused_by, cause.caused_at_ms
