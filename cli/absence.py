@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cli.wording import PRODUCT_KINDS, SHOP_KINDS
 from consumers.runtime.records import Record
 from schemas.errors import RecsysError
 from schemas.events import Kind, ProductCreated
@@ -22,6 +21,7 @@ from schemas.topics import (
 from storefront.dead_letters import DeadLetter, read_dead_letter
 from storefront.following import TopicFollower
 from storefront.products import ProductTable
+from storefront.wording import PRODUCT_KINDS, SHOP_KINDS
 
 
 class NoListError(RecsysError):

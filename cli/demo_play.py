@@ -13,7 +13,7 @@ from rich.live import Live
 from cli.accounting import report
 from cli.demo_round import Round
 from cli.live_view import render
-from cli.wording import duration_text
+from storefront.wording import duration_text
 
 # A round may take so long, and so much longer for every product and event, before it counts as stuck.
 _STEP_SECONDS = 120.0

@@ -13,7 +13,6 @@ from cli.demo_subscriber import Subscriber
 from cli.ledger import Ledger
 from cli.live_model import LiveModel, Snapshot, StageRow
 from cli.stage_metrics import StageMonitor, fetch_figures
-from cli.wording import product_name
 from consumers.runtime.records import Record
 from deploy.supervisor import Supervisor
 from schemas.errors import RecsysError
@@ -29,6 +28,7 @@ from schemas.topics import (
 )
 from storefront.dead_letters import read_dead_letter
 from storefront.lists import ListTable
+from storefront.wording import product_name
 
 EVENT_TOPICS = (PDP_VIEW, CART_ADD, PURCHASE)
 SOURCE_TOPICS = (PRODUCT_CREATED, *EVENT_TOPICS)

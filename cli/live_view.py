@@ -13,9 +13,9 @@ from rich.text import Text
 
 from cli.live_model import FeedRow, Focus, Snapshot, StageRow
 from cli.watching import KIND_STYLES, change_text, clock_text, products_text
-from cli.wording import Name, duration_text, list_name, printable, reason_text
 from producers.clickstream import ShopperEvent
 from schemas.events import CartAdd, Kind, Purchase
+from storefront.wording import Name, duration_text, list_name, printable, reason_text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SHORT_KINDS = {Kind.VIEWED_NEXT: "next", Kind.BOUGHT_TOGETHER: "together"}

@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.wording import PRODUCT_KINDS, Name, duration_text, list_name, printable, product_name, reason_text
 from schemas.events import Kind, RecommendationUpdated
 from storefront.lists import ListChange
 from storefront.products import ProductTable
+from storefront.wording import PRODUCT_KINDS, Name, duration_text, list_name, printable, product_name, reason_text
 
 SHOWN_PRODUCTS = 4
 """How many products of a list stand in a line."""

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from schemas.codec import encode, topic_of
 from schemas.errors import InvalidEventError
-from schemas.events import MAX_ID_BYTES, CartAdd, PdpView, ProductCreated, Purchase, UserUpdated
+from schemas.events import (
+    MAX_ID_BYTES,
+    CartAdd,
+    Click,
+    Impression,
+    PdpView,
+    ProductCreated,
+    Purchase,
+    UserUpdated,
+)
 from schemas.keys import key_of
 from schemas.topics import PRODUCT_CREATED, USER_UPDATED, Topic
 
@@ -36,7 +45,7 @@ class UserForgotten:
         _check_id("user_id", self.user_id)
 
 
-ShopEvent = ProductCreated | PdpView | CartAdd | Purchase | UserUpdated
+ShopEvent = ProductCreated | PdpView | CartAdd | Purchase | Impression | Click | UserUpdated
 """The events that a shop publishes; every other topic is written by the recommender itself."""
 
 Publication = ShopEvent | ProductRetired | UserForgotten

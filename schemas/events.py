@@ -17,6 +17,7 @@ _SHORT_ID_CHARACTERS = MAX_ID_BYTES // 4
 
 
 _MAX_LONG = 2**63 - 1
+_MAX_RANK = 10_000
 
 
 class Action(IntEnum):
@@ -164,6 +165,35 @@ class Purchase(Interaction):
     def __post_init__(self) -> None:
         Interaction.__post_init__(self)
         _check_quantity(self.event_id, self.quantity, returns=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown(Interaction):
+    """What impressions and clicks share: which list stood where, and at what rank (from 1; 0 is unknown)."""
+
+    recommendation_id: str = ""
+    placement: str = ""
+    kind: str = ""
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        Interaction.__post_init__(self)
+        for name in ("recommendation_id", "placement", "kind"):
+            value = getattr(self, name)
+            if value:
+                _check_id(name, value)
+        if not 0 <= self.rank <= _MAX_RANK:
+            raise InvalidEventError(f"rank of event {self.event_id} is {self.rank}; give 1 to {_MAX_RANK}, or 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Impression(Shown):
+    """A recommended product came into a shopper's sight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Click(Shown):
+    """A shopper followed a recommended product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +347,8 @@ Event = (
     | PdpView
     | CartAdd
     | Purchase
+    | Impression
+    | Click
     | UserUpdated
     | ImageFeature
     | UserHistory

@@ -23,6 +23,8 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "pdp-view": events.PdpView,
     "cart-add": events.CartAdd,
     "purchase": events.Purchase,
+    "impression": events.Impression,
+    "click": events.Click,
     "user-updated": events.UserUpdated,
     "image-features": events.ImageFeature,
     "interaction-state": events.UserHistory,

@@ -48,6 +48,8 @@ PRODUCT_CREATED = Topic("product-created", "product_id", "compact", broker_time=
 PDP_VIEW = Topic("pdp-view", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 CART_ADD = Topic("cart-add", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 PURCHASE = Topic("purchase", "user_id", "delete", retention_ms=30 * DAY_MS, broker_time=True)
+IMPRESSION = Topic("impression", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
+CLICK = Topic("click", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 USER_UPDATED = Topic("user-updated", "user_id", "compact", broker_time=True)
 IMAGE_FEATURES = Topic("image-features", "product_id", "compact")
 INTERACTION_STATE = Topic("interaction-state", "user_id", "compact")
@@ -65,6 +67,8 @@ TOPICS: dict[str, Topic] = {
         PDP_VIEW,
         CART_ADD,
         PURCHASE,
+        IMPRESSION,
+        CLICK,
         USER_UPDATED,
         IMAGE_FEATURES,
         INTERACTION_STATE,

@@ -8,13 +8,13 @@ from rich.console import Console, RenderableType
 
 from cli.absence import Facts, explain
 from cli.watching import change_json, change_line, list_json, list_table
-from cli.wording import duration_text, list_name, printable, product_name, reason_text
 from consumers.runtime.records import Record
 from schemas.codec import encode
 from schemas.events import ListedProduct, ProductCreated, RecommendationUpdated
 from storefront.dead_letters import DeadLetter, read_dead_letter
 from storefront.lists import ListChange
 from storefront.products import ProductTable
+from storefront.wording import duration_text, list_name, printable, product_name, reason_text
 
 AT_MS = 1_700_000_000_123
 

@@ -1,4 +1,4 @@
-"""How lists, products and reasons read in the terminal."""
+"""How lists, products and reasons read, for people."""
 
 from __future__ import annotations
 
