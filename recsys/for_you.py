@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from recsys.catalogue import Catalogue, CatalogueChange
-from recsys.histories import EventRow, History
+from recsys.histories import History
 from recsys.scoring.blend import Blend
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
-from recsys.scoring.query import Query, QueryRules, make_query
+from recsys.scoring.query import QueryRules, make_queries
 from recsys.scoring.scorers import ListScorer, NeighbourScorer, Scorer
 from recsys.scoring.slots import ProductSlots
 from schemas.events import Kind, ListedProduct, ProductCreated, Reason, RecommendationUpdated
@@ -57,11 +57,17 @@ class ForYou:
 
     def recommend(self, history: History, n: int, *, excluded: Iterable[str] = ()) -> list[ListedProduct]:
         """The list of a history: what was bought is left out, and what is ``excluded``."""
-        return self.recommend_events(history.latest(), n, excluded={*history.bought(), *excluded})
+        return self._recommend([history], n, excluded)[0]
 
-    def recommend_events(
-        self, latest: Iterable[EventRow], n: int, *, excluded: Iterable[str] = ()
-    ) -> list[ListedProduct]:
-        """The list that follows from some events, latest first, whosever they are."""
-        query: Query = make_query(latest, self._query_rules, excluded=excluded, n=n)
-        return self._blend.recommend(query)
+    def recommend_many(self, histories: Sequence[History], n: int) -> Iterator[list[ListedProduct]]:
+        """The lists of several histories, each as ``recommend`` gives it."""
+        at_once = self._blend.max_queries
+        for start in range(0, len(histories), at_once):
+            yield from self._recommend(histories[start : start + at_once], n)
+
+    def _recommend(
+        self, histories: Sequence[History], n: int, excluded: Iterable[str] = ()
+    ) -> list[list[ListedProduct]]:
+        out = [history.bought().union(excluded) for history in histories]
+        latest = (history.latest() for history in histories)
+        return self._blend.recommend(make_queries(latest, self._query_rules, excluded=out, n=n))

@@ -6,8 +6,8 @@ transaction. What the list follows from besides (other products' rows, looks, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, islice
 
 from consumers.interactions.settings import InteractionSettings
 from consumers.runtime.causes import NO_CAUSE, Cause
@@ -82,6 +82,7 @@ class InteractionsStage(Stage):
         of_shoppers: dict[tuple[int, str], list[AnyMessage]] = {}
         for message in messages:
             of_shoppers.setdefault((message.partition, message.key), []).append(message)
+        touched: dict[tuple[int, str], Cause] = {}
         # Shopper by shopper, for then a history is at hand from the first event to the list.
         for (partition, subject), own in of_shoppers.items():
             newest: AnyMessage | None = None
@@ -92,7 +93,8 @@ class InteractionsStage(Stage):
                     self._forget(partition, subject, out)
                     newest = None
             if newest is not None:
-                self._publish(partition, subject, Cause.of(newest), out)
+                touched[partition, subject] = Cause.of(newest)
+        self._publish(touched, out)
         for co_visits in pairs.messages():
             out.publish(co_visits)
 
@@ -119,11 +121,12 @@ class InteractionsStage(Stage):
 
     def poll(self, out: Outbox) -> None:
         """Make some of the lists anew that hold a product that vanished."""
-        left = self._settings.max_relisted
-        for partition, outdated in self._outdated.items():
-            for subject in list(outdated)[:left]:
-                left -= 1
-                self._publish(partition, subject, outdated.pop(subject), out)
+        waiting = (
+            ((partition, subject), cause)
+            for partition, outdated in self._outdated.items()
+            for subject, cause in outdated.items()
+        )
+        self._publish(dict(islice(waiting, self._settings.max_relisted)), out)
 
     def busy(self) -> bool:
         """True while lists wait to be made anew."""
@@ -187,19 +190,18 @@ class InteractionsStage(Stage):
                     cause = next(vanished[product_id] for product_id in history.listed if product_id in vanished)
                     self._outdated.setdefault(partition, {})[subject] = cause
 
-    def _publish(self, partition: int, subject: str, cause: Cause, out: Outbox) -> None:
-        """Write a shopper's history, after the list if that changed."""
-        history = self._shards.get(partition, {}).get(subject)
-        if history is None:
-            return
-        self._outdated.get(partition, {}).pop(subject, None)
-        items = self.for_you.recommend(history, self._settings.list_length)
-        listed = tuple(item.product_id for item in items)
-        if listed != history.listed:
-            history.listed = listed
-            history.revision += 1
-            self._publish_list(subject, history.revision, items, cause, out)
-        out.publish(history.snapshot(subject), partition=partition)
+    def _publish(self, touched: Mapping[tuple[int, str], Cause], out: Outbox) -> None:
+        """Write the histories of some shoppers, each after the list if that changed."""
+        histories = [self._shards[partition][subject] for partition, subject in touched]
+        lists = self.for_you.recommend_many(histories, self._settings.list_length)
+        for ((partition, subject), cause), history, items in zip(touched.items(), histories, lists, strict=True):
+            self._outdated.get(partition, {}).pop(subject, None)
+            listed = tuple(item.product_id for item in items)
+            if listed != history.listed:
+                history.listed = listed
+                history.revision += 1
+                self._publish_list(subject, history.revision, items, cause, out)
+            out.publish(history.snapshot(subject), partition=partition)
 
     def _publish_list(
         self, subject: str, revision: int, items: list[ListedProduct], cause: Cause, out: Outbox

@@ -1,16 +1,20 @@
-"""What a list is asked for: a shopper's recent interactions, what must not be in it, and how long it may be."""
+"""What lists are asked for: shoppers' recent interactions, what must not be in a list, and how long it may be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.co_visits import ActionWeights
 from recsys.histories import EventRow
+from recsys.scoring.keys import sums_by_group
 from recsys.scoring.slots import Floats
 from schemas.events import Action
+
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +27,67 @@ class QueryRules:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Query:
-    """Products of late, latest first; one position in ``product_ids``, ``weights`` and ``bought`` is one of them.
+class Queries:
+    """Some shoppers' products of late; one position in the columns is one product of one query, latest first.
 
-    ``weights`` say how much a product says about what comes next, and add up to one (float64, shape (products,)).
+    ``owners`` say whose it is (int64, ascending). ``weights`` say how much a product says about what comes next;
+    a query's add up to one (float64). ``excluded`` is one collection of products a query.
     """
 
     product_ids: Sequence[str]
+    owners: Numbers
     weights: Floats
     bought: Sequence[bool]
-    excluded: frozenset[str] = frozenset()
+    excluded: Sequence[Collection[str]]
     n: int = 20
 
+    def __len__(self) -> int:
+        return len(self.excluded)
 
-def make_query(
-    latest: Iterable[EventRow], rules: QueryRules, *, excluded: Iterable[str] = (), n: int = 20
-) -> Query:
-    """The query of a history, given latest event first.
 
-    The weight of the r-th product from the latest is 1 / (1 + r), halved with every half-life that its latest
+def make_queries(
+    latest: Iterable[Iterable[EventRow]],
+    rules: QueryRules,
+    *,
+    excluded: Sequence[Collection[str]],
+    n: int = 20,
+) -> Queries:
+    """The queries of histories, each given latest event first.
+
+    The weight of the r-th product from the latest is 1 / r, halved with every half-life that its latest
     event lies behind the latest of all, times what the strongest action with it says. All purchases of a product
     count as one of what is left of them after returns.
     """
-    found: dict[str, float] = {}
+    product_ids: list[str] = []
+    strengths: list[float] = []
     times: list[int] = []
+    bought: list[bool] = []
+    lengths: list[int] = []
+    for events in latest:
+        found, units = _take(events, rules, times)
+        product_ids += found
+        strengths += found.values()
+        lengths.append(len(found))
+        bought += [units.get(product_id, 0.0) > 0 for product_id in found] if units else [False] * len(found)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    weights = np.array(strengths) / (np.arange(1, len(owners) + 1) - starts)
+    ages_ms = np.array(times, np.int64)
+    ages_ms = ages_ms[starts] - ages_ms
+    weights *= np.exp2(-ages_ms / rules.half_life_ms)
+    sums = sums_by_group(owners, weights, len(lengths))[owners]
+    np.divide(weights, sums, out=weights, where=sums > 0.0)
+    return Queries(product_ids, owners, weights, bought, excluded, n)
+
+
+def _take(
+    events: Iterable[EventRow], rules: QueryRules, times: list[int]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What the strongest action with each product of late says, and units bought; adds to ``times``."""
+    found: dict[str, float] = {}
     units: dict[str, float] = {}
     once, of = rules.weights.once, rules.weights.of
-    for at_ms, _, product_id, action, quantity in latest:
+    for at_ms, _, product_id, action, quantity in events:
         if product_id not in found:
             if len(found) == rules.max_recent:
                 break
@@ -64,9 +102,4 @@ def make_query(
     for product_id, left in units.items():
         if left > 0:
             found[product_id] = max(found[product_id], of(Action.PURCHASE, left))
-    weights = np.array(list(found.values())) / np.arange(1, len(found) + 1)
-    if times and times[0] != times[-1]:
-        weights *= np.exp2((np.array(times) - times[0]) / rules.half_life_ms)
-    weights /= weights.sum() or 1.0
-    bought = [units.get(product_id, 0.0) > 0 for product_id in found] if units else [False] * len(found)
-    return Query(list(found), weights, bought, frozenset(excluded), n)
+    return found, units

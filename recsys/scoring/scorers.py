@@ -8,34 +8,36 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from recsys.scoring.neighbour_tables import Neighbours
-from recsys.scoring.query import Query
+from recsys.scoring.query import Numbers, Queries
 from recsys.scoring.slots import Floats, Slots
 
 
 class Scored(NamedTuple):
-    """What speaks for which products. A product may be there several times: its scores add up; zero is nothing.
+    """What speaks for which products, in which query. A product may be there several times: its scores add up.
 
-    ``because`` holds places among the query's products; -1 where there is none.
+    ``owners`` are the numbers of the queries, in any order; ``because`` holds positions in the columns of the
+    queries, -1 where there is none. A score of zero is nothing.
     """
 
+    owners: Numbers
     slots: Slots
     scores: Floats
-    because: Slots
+    because: Numbers
 
 
-NOTHING = Scored(np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32))
+NOTHING = Scored(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0, np.int64))
 
 
 class Scorer(Protocol):
-    """One way to recommend. Scoring reads and never changes what is known."""
+    """One way to recommend. Scoring reads and never changes what is known; a batch equals one by one."""
 
     name: str
     """As it stands in settings and metrics."""
     reason: str
     """One of ``schemas.events.Reason``; a scorer that looks at what was bought says so per product."""
 
-    def score(self, query: Query) -> Scored:
-        """Scores of the products that the scorer knows for this query; ``NOTHING`` where it knows none."""
+    def score(self, queries: Queries) -> Scored:
+        """Scores of the products that the scorer knows for each query; ``NOTHING`` where it knows none."""
         ...
 
 
@@ -47,18 +49,17 @@ class NeighbourScorer:
         self.reason = reason
         self._neighbours = neighbours
 
-    def score(self, query: Query) -> Scored:
-        """The neighbours of all of the query's products, the latest first."""
+    def score(self, queries: Queries) -> Scored:
+        """The neighbours of all of the queries' products, the latest of each first."""
         neighbours = self._neighbours
-        found = [neighbours[product_id] for product_id in query.product_ids]
+        found = [neighbours[product_id] for product_id in queries.product_ids]
         rows = [near for near in found if near is not None]
         if not rows:
             return NOTHING
-        lengths = [0 if near is None else len(near.slots) for near in found]
-        because = np.repeat(np.arange(len(found), dtype=np.int32), lengths)
-        scores = np.concatenate([near.scores for near in rows])
-        scores *= query.weights[because]
-        return Scored(np.concatenate([near.slots for near in rows]), scores, because)
+        because = np.repeat(np.arange(len(found)), [0 if near is None else len(near[0]) for near in found])
+        slots, scores = (np.concatenate(columns) for columns in zip(*rows, strict=True))
+        scores *= queries.weights[because]
+        return Scored(queries.owners[because], slots, scores, because)
 
 
 class ListScorer:
@@ -67,15 +68,17 @@ class ListScorer:
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
         self.reason = reason
-        self._listed = NOTHING
+        self._listed: Neighbours | None = None
 
     def put(self, neighbours: Neighbours | None) -> None:
         """The list as it is now."""
-        if neighbours is None:
-            self._listed = NOTHING
-        else:
-            self._listed = Scored(*neighbours, np.full(len(neighbours.slots), -1, np.int32))
+        self._listed = neighbours
 
-    def score(self, query: Query) -> Scored:
-        """The list, whatever the query."""
-        return self._listed
+    def score(self, queries: Queries) -> Scored:
+        """The list, whatever the queries."""
+        if self._listed is None:
+            return NOTHING
+        slots, scores = self._listed
+        number = len(queries)
+        owners = np.repeat(np.arange(number), len(slots))
+        return Scored(owners, np.tile(slots, number), np.tile(scores, number), np.full(len(owners), -1))

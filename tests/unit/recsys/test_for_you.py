@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recsys.for_you import ForYou
 from recsys.histories import History, HistoryEvent, HistoryRules
+from recsys.scoring.blend import Blend
 from recsys.scoring.neighbour_tables import RowScoring
-from recsys.scoring.query import QueryRules, make_query
+from recsys.scoring.query import QueryRules, make_queries
 from schemas.codec import encode
 from schemas.errors import ConfigurationError
 from schemas.events import Action, ItemState, Kind, ListedProduct, ProductCreated, Reason, RecommendationUpdated
@@ -92,6 +97,36 @@ def test_a_missing_weight_is_refused() -> None:
 
 def test_the_weights_of_a_query_add_up_to_one() -> None:
     made = history(("a", Action.VIEW, 1.0), ("b", Action.CART_ADD, 2.0), ("c", Action.PURCHASE, 1.0))
-    query = make_query(made.latest(), QueryRules(max_recent=2))
+    query = make_queries([made.latest()], QueryRules(max_recent=2), excluded=[()])
     assert query.product_ids == ["c", "b"]
     assert query.weights.sum() == pytest.approx(1.0)
+
+
+EVENTS = st.tuples(st.sampled_from("abcdepq"), st.sampled_from(list(Action)), st.sampled_from([1.0, 2.0, -1.0]))
+
+
+@given(st.lists(st.lists(EVENTS, max_size=8), min_size=1, max_size=12), st.integers(1, 6), st.integers(1, 4))
+@settings(max_examples=40)
+def test_many_lists_are_those_that_each_history_has_alone(
+    shoppers: list[list[tuple[str, int, float]]], n: int, at_once: int
+) -> None:
+    for_you = core()
+    for_you.tables.put_row("a", row("a", "a", "d", "c", "q", share=0.7))
+    for_you.tables.put_row("b", row("b", "p", "d", share=0.3))
+    histories = [history(*events) for events in shoppers]
+    singly = [for_you.recommend(each, n) for each in histories]
+    with patch.object(Blend, "max_queries", at_once):
+        assert list(for_you.recommend_many(histories, n)) == singly
+    assert list(for_you.recommend_many(histories, n)) == singly
+
+
+def test_more_products_than_there_was_room_for_are_listed_like_any() -> None:
+    for_you = core()
+    many = [f"m{number:04}" for number in range(3_000)]
+    for product_id in many:
+        for_you.put_product(product_id, ProductCreated(product_id, 1))
+    for_you.tables.put_row("m0000", row("m0000", *many[-3:]))
+    made = [history(("p", Action.VIEW, 1.0)), history(("m0000", Action.VIEW, 1.0))]
+    first, second = for_you.recommend_many(made, 10)
+    assert ids(first) == ["a", "b", "c", "d"]
+    assert ids(second) == [*many[-3:], "d"]
