@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from operator import attrgetter
 from typing import Any
 
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import schemaless_reader
 from fastavro.read import SchemaResolutionError
 
 from schemas import events
@@ -22,8 +21,10 @@ from schemas.errors import (
     TruncatedMessageError,
     UnknownSchemaError,
 )
-from schemas.registry import EVENT_TYPES, Contract, contract
+from schemas.packing import packed_fields, unpack
+from schemas.registry import EVENT_TYPES, Contract, contract, current_schema
 from schemas.topics import TOPICS, Topic
+from schemas.writing import UNFIT, writer
 
 MARKER = b"\xc3\x01"
 HEADER_BYTES = len(MARKER) + 8
@@ -45,21 +46,16 @@ class _TopicCodec:
     def __init__(self, topic_name: str) -> None:
         self._contract: Contract = contract(topic_name)
         self._type = EVENT_TYPES[topic_name]
-        self._names = [field["name"] for field in self._contract.reader["fields"]]
-        self._values = attrgetter(*self._names)
+        schema = current_schema(topic_name)
+        self._write = writer(schema)
+        self._packed = tuple(packed_fields(schema))
         self._header = MARKER + self._contract.fingerprint
 
     def encode(self, event: events.Event) -> bytes:
-        body = BytesIO()
-        body.write(self._header)
-        record = dict(zip(self._names, self._values(event), strict=True))
-        if isinstance(event, events.RecommendationUpdated):
-            record["items"] = [_item_record(item) for item in event.items]
         try:
-            schemaless_writer(body, self._contract.reader, record, disable_tuple_notation=True)
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            data = self._header + self._write(event)
+        except UNFIT as error:
             raise InvalidEventError(f"{type(event).__name__} does not fit its schema: {error}") from error
-        data = body.getvalue()
         self._check_size(data)
         return data
 
@@ -91,15 +87,9 @@ class _TopicCodec:
         reader = None if writer is schemas.reader else schemas.reader
         try:
             record: dict[str, Any] = schemaless_reader(body, writer, reader)  # type: ignore[assignment]
-        except (
-            EOFError,
-            IndexError,
-            SchemaResolutionError,
-            ValueError,
-            TypeError,
-            OverflowError,
-            MemoryError,
-        ) as error:
+            for name, type_code in self._packed:
+                record[name] = unpack(type_code, record[name])
+        except _UNREADABLE as error:
             # At the end an IndexError is a number that is not there; before it, a union's branch.
             if isinstance(error, EOFError) or (isinstance(error, IndexError) and body.tell() == len(data)):
                 raise TruncatedMessageError(f"message on {schemas.topic_name} ends before its schema") from error
@@ -116,15 +106,6 @@ class _TopicCodec:
                 f"{len(data)} bytes on {self._contract.topic_name} are more than the "
                 f"{self._contract.max_message_bytes} that the topic takes"
             )
-
-
-def _item_record(item: events.ListedProduct) -> dict[str, Any]:
-    return {
-        "product_id": item.product_id,
-        "score": item.score,
-        "reason": item.reason,
-        "because": item.because,
-    }
 
 
 _CODECS: dict[str, _TopicCodec] = {}

@@ -26,6 +26,7 @@ from fastavro import parse_schema
 from fastavro.schema import SchemaParseException
 
 from schemas.errors import IncompatibleSchemaError
+from schemas.packing import TYPE_CODES
 from schemas.registry import EVENT_TYPES, Schema, crc64_fingerprint, current_schema, published_schemas
 from schemas.resolution import fields, why_unreadable
 
@@ -47,7 +48,11 @@ def publish(topic: str, folder: Path = SCHEMAS_DIR) -> Path | None:
     Raises ``IncompatibleSchemaError`` with every reason when it may not be.
     """
     current = _read(topic, folder)
-    problems = [*_incompatibilities(topic, current, folder), *_undocumented(current)]
+    problems = [
+        *_incompatibilities(topic, current, folder),
+        *_undocumented(current),
+        *_unknown_packing(current),
+    ]
     if problems:
         raise IncompatibleSchemaError("\n".join(f"{topic}: {problem}" for problem in problems))
     if _is_published(topic, current, folder):
@@ -65,6 +70,7 @@ def _problems(topic: str, folder: Path) -> Iterator[str]:
         yield str(error)
         return
     yield from _undocumented(current)
+    yield from _unknown_packing(current)
     names = [name for name, _ in published_schemas(topic, folder)]
     if names != [f"v{number}.avsc" for number in range(1, len(names) + 1)]:
         yield f"published versions are {', '.join(names)}; number them v1, v2, … without a gap"
@@ -104,6 +110,9 @@ def _incompatibilities(topic: str, current: Schema, folder: Path) -> Iterator[st
 def _broken_promises(old: Schema, new: Schema) -> Iterator[str]:
     now = dict(fields(new))
     for path, field in fields(old):
+        packed, packed_now = (_packed(one) for one in (field, now.get(path, field)))
+        if packed != packed_now:
+            yield f"{path} was packed as {packed} and is now as {packed_now}; keep it, or give it another name"
         if "default" not in field or path not in now:
             continue
         default = json.dumps(field["default"])
@@ -114,6 +123,11 @@ def _broken_promises(old: Schema, new: Schema) -> Iterator[str]:
                 f"the default of {path} changed from {default} to {json.dumps(now[path]['default'])}; "
                 "keep it, or one message reads differently in old and new code"
             )
+
+
+def _packed(field: Schema) -> object:
+    """How a field's bytes are to be read, which resolution knows nothing of."""
+    return field["type"].get("packed") if isinstance(field["type"], dict) else None
 
 
 def _undocumented(schema: Schema) -> Iterator[str]:
@@ -130,6 +144,13 @@ def _undocumented(schema: Schema) -> Iterator[str]:
             yield f"{path} is a time without its unit; end the name in _ms, _seconds or _days"
         if name.endswith("_ms") and doc and "millisecond" not in doc:
             yield f"{path} is in milliseconds, and its doc does not say so"
+
+
+def _unknown_packing(schema: Schema) -> Iterator[str]:
+    for path, field in fields(schema):
+        packed = _packed(field)
+        if packed is not None and packed not in TYPE_CODES:
+            yield f"{path} is packed as {packed}; choose one of {', '.join(TYPE_CODES)}"
 
 
 def _is_number(kind: object) -> bool:

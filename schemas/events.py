@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from operator import index
+from typing import NamedTuple
 
 from schemas.errors import InvalidEventError
 
@@ -314,8 +315,7 @@ class ItemFactors:
     event_time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListedProduct:
+class ListedProduct(NamedTuple):
     """One recommended product, with its score and the reason."""
 
     product_id: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
+from fastavro import parse_schema, schemaless_writer
 from hypothesis import strategies as st
 
+from schemas.packing import pack, packed_fields
 from schemas.registry import Schema
 
 _PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
@@ -20,6 +23,9 @@ _PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+_PACKED = {"int64": _PRIMITIVES["long"], "uint8": _PRIMITIVES["int"], "float64": _PRIMITIVES["double"]}
+
+
 def records(node: Any) -> st.SearchStrategy[Any]:
     """Values of a schema, or of a part of one, in Python types."""
     if isinstance(node, list):
@@ -30,6 +36,8 @@ def records(node: Any) -> st.SearchStrategy[Any]:
         return st.integers(0, 3).flatmap(lambda length: _of_length(node, length))
     if node["type"] == "array":
         return st.lists(records(node["items"]), max_size=3)
+    if node["type"] == "bytes":
+        return st.lists(_PACKED[node["packed"]], max_size=3)
     if node["type"] == "map":
         return st.dictionaries(st.text(max_size=8), records(node["values"]), max_size=3)
     return records(node["type"])
@@ -40,10 +48,24 @@ def _of_length(node: Any, length: int) -> st.SearchStrategy[Any]:
     values = {}
     for one in node["fields"]:
         kind = one["type"]
-        is_array = isinstance(kind, dict) and kind["type"] == "array"
-        exactly = {"min_size": length, "max_size": length}
-        values[one["name"]] = st.lists(records(kind["items"]), **exactly) if is_array else records(kind)
+        values[one["name"]] = _column(kind, length) if isinstance(kind, dict) else records(kind)
     return st.fixed_dictionaries(values)
+
+
+def _column(kind: Any, length: int) -> st.SearchStrategy[Any]:
+    if kind["type"] == "array":
+        return st.lists(records(kind["items"]), min_size=length, max_size=length)
+    if "packed" in kind:
+        return st.lists(_PACKED[kind["packed"]], min_size=length, max_size=length)
+    return records(kind)
+
+
+def written_by_fastavro(schema: Schema, values: dict[str, Any]) -> bytes:
+    """What the library writes for a record of a schema, packed columns as their bytes."""
+    body = BytesIO()
+    packed = {name: pack(code, values[name]) for name, code in packed_fields(schema)}
+    schemaless_writer(body, parse_schema(schema), {**values, **packed})
+    return body.getvalue()
 
 
 def field(name: str, kind: Any, **more: Any) -> dict[str, Any]:

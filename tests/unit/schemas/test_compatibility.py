@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from avro_data import field, record, records
-from fastavro import parse_schema, schemaless_writer
+from avro_data import field, record, records, written_by_fastavro
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,10 +48,7 @@ def test_every_schema_reads_what_its_predecessors_wrote(
     written = data.draw(records(schema))
     if written.get("user_id", "") is None and written["session_id"] is None:
         written["session_id"] = "guest"
-    body = BytesIO(MARKER + crc64_fingerprint(schema))
-    body.seek(0, 2)
-    schemaless_writer(body, parse_schema(schema), written)
-    event = decode(topic, body.getvalue())
+    event = decode(topic, MARKER + crc64_fingerprint(schema) + written_by_fastavro(schema, written))
     for name in {one["name"] for one in current_schema(topic)["fields"]} & set(written):
         if name != "items":
             assert getattr(event, name) == written[name]
@@ -120,6 +115,19 @@ def test_versions_are_ordered_by_number(folder: Path) -> None:
         write(folder, record(*BASE, *(field(f"extra{n}", "string", default="") for n in range(number))))
         publish(TOPIC, folder)
     assert [name for name, _ in published_schemas(TOPIC, folder)][-2:] == ["v10.avsc", "v11.avsc"]
+
+
+def test_bytes_stay_packed_as_they_were(folder: Path) -> None:
+    def packed(name: str) -> dict[str, Any]:
+        return record(*BASE, field("sums", {"type": "bytes", "packed": name}, default=""))
+
+    write(folder, packed("int7"))
+    assert f"{TOPIC}: sums is packed as int7; choose one of int64, uint8, float64" in check([TOPIC], folder)
+    write(folder, packed("int64"))
+    assert publish(TOPIC, folder) is not None
+    write(folder, packed("float64"))
+    with pytest.raises(IncompatibleSchemaError, match="sums was packed as int64 and is now as float64"):
+        publish(TOPIC, folder)
 
 
 def test_a_gap_in_the_versions_is_named(folder: Path) -> None:
