@@ -1,0 +1,1 @@
+"""Shoppers' recent sessions, and what shoppers like them did: incremental VMIS-kNN."""

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.sessions.index import SessionIndex, SessionRules, Sessions
+from recsys.sessions.vmis import SessionQueries, Vmis, VmisRules
+from schemas.errors import ConfigurationError
+
+State = Mapping[str, Mapping[int, int]]
+"""Items by session, each with the time of its latest visit."""
+
+
+def sessions_of(state: State) -> Sessions:
+    visits = [(item, at_ms) for own in state.values() for item, at_ms in own.items()]
+    items, times = np.array(visits, np.int64).reshape(-1, 2).T
+    counts = np.array([len(own) for own in state.values()], np.int64)
+    return Sessions(list(state), counts, items.astype(np.int32), times, np.ones(len(items), np.float32))
+
+
+def index_of(state: State, rules: SessionRules | None = None) -> SessionIndex:
+    index = SessionIndex(rules)
+    index.put(sessions_of(state))
+    return index
+
+
+def ask(
+    index: SessionIndex, queries: Sequence[Sequence[int]], rules: VmisRules, own: Sequence[int] = ()
+) -> list[dict[int, float]]:
+    counts = np.array([len(query) for query in queries], np.int64)
+    items = np.array([item for query in queries for item in query], np.int32)
+    own_numbers = np.array(own or [-1] * len(queries), np.int64)
+    found = Vmis(index, rules).scores(SessionQueries(counts, items, own_numbers))
+    bounds = np.append(0, np.cumsum(found.counts)).tolist()
+    pairs = list(zip(found.items.tolist(), found.scores.tolist(), strict=True))
+    return [dict(pairs[a:b]) for a, b in pairwise(bounds)]
+
+
+def textbook(state: State, query: Sequence[int], rules: VmisRules) -> dict[int, float]:
+    """The definition, in plain code; times have to differ."""
+    query = query[: rules.max_items]
+    similar: dict[str, float] = {}
+    first: dict[str, int] = {}
+    for rank, item in enumerate(query, 1):
+        having = sorted((own[item], name) for name, own in state.items() if item in own)
+        for _, name in having[-rules.recent_sessions :]:
+            similar[name] = similar.get(name, 0.0) + 1.0 / rank
+            first.setdefault(name, rank)
+    similar = {name: value / math.sqrt(len(state[name])) for name, value in similar.items()}
+    nearest = sorted(similar, key=lambda name: (round(similar[name], 12), max(state[name].values())))[
+        -rules.neighbours :
+    ]
+    scores: dict[int, float] = {}
+    for name in nearest:
+        for item in state[name]:
+            having_item = sum(item in own for own in state.values())
+            scores[item] = scores.get(item, 0.0) + similar[name] / first[name] * math.log(len(state) / having_item)
+    return {item: score for item, score in scores.items() if score > 1e-9}
+
+
+@st.composite
+def states(draw: st.DrawFn) -> dict[str, dict[int, int]]:
+    owners = draw(st.lists(st.sampled_from("abcdefgh"), max_size=40))
+    items = draw(st.lists(st.integers(0, 9), min_size=len(owners), max_size=len(owners)))
+    times = draw(st.permutations(range(len(owners))))
+    state: dict[str, dict[int, int]] = {}
+    for owner, item, at_ms in zip(owners, items, times, strict=True):
+        own = state.setdefault(owner, {})
+        own[item] = max(at_ms, own.get(item, 0))
+    return state
+
+
+RULES = VmisRules(recent_sessions=3, neighbours=2, max_items=4)
+queries_of = st.lists(st.lists(st.integers(-1, 11), max_size=6, unique=True), min_size=1, max_size=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(states(), queries_of)
+def test_the_stream_answers_as_the_definition_says(
+    state: dict[str, dict[int, int]], queries: list[list[int]]
+) -> None:
+    found = ask(index_of(state), queries, RULES)
+    for query, scores in zip(queries, found, strict=True):
+        assert {i: s for i, s in scores.items() if s > 1e-9} == pytest.approx(
+            textbook(state, query, RULES), abs=1e-9
+        )
+
+
+@settings(max_examples=25, deadline=None)
+@given(states(), states(), states(), st.randoms(use_true_random=False), queries_of)
+def test_only_what_the_sessions_are_now_matters(before, other, state, random, queries) -> None:  # type: ignore[no-untyped-def]
+    """Whatever they were before, in whatever order they came, one by one or at once, and who was forgotten."""
+    index = index_of(before)
+    index.put(sessions_of({f"{name}-forgotten": own for name, own in other.items()}))
+    for name in random.sample(sorted(state), len(state)):
+        index.put(sessions_of({name: {item: state[name][item] for item in list(state[name])[::2]}}))
+        index.put(sessions_of({name: state[name]}))
+    for name in [*(f"{name}-forgotten" for name in other), *(before.keys() - state.keys())]:
+        index.forget(name)
+    assert len(index) == len(state)
+    assert ask(index, queries, RULES) == ask(index_of(state), queries, RULES)
+    assert all(index.session(name) == own for name, own in state.items())
+
+
+@settings(max_examples=25, deadline=None)
+@given(states(), queries_of)
+def test_a_batch_of_queries_equals_one_by_one(state: dict[str, dict[int, int]], queries: list[list[int]]) -> None:
+    index = index_of(state)
+    assert ask(index, queries, RULES) == [ask(index, [query], RULES)[0] for query in queries]
+
+
+@settings(max_examples=25, deadline=None)
+@given(states(), queries_of)
+def test_who_asks_does_not_speak_for_himself(state: dict[str, dict[int, int]], queries: list[list[int]]) -> None:
+    rules = VmisRules(recent_sessions=100, neighbours=100)
+    with_own = index_of({**state, "own": {1: 100, 2: 101}})
+    answers = ask(with_own, queries, rules, own=[with_own.number("own")] * len(queries))  # type: ignore[list-item]
+    # Their session still counts for how rare an item is.
+    for query, scores in zip(queries, answers, strict=True):
+        assert set(scores) <= {item for own in state.values() for item in own}
+        assert all(not set(query) & {1, 2} or len(state) for _ in scores)
+
+
+def test_a_guest_joins_the_user_who_logs_in() -> None:
+    index = index_of({"guest": {1: 10, 2: 40}, "user": {2: 20, 3: 30}, "else": {1: 1}})
+    changes = index.join("guest", "user")
+    assert index.session("user") == {1: 10, 2: 40, 3: 30}
+    assert index.session("guest") == {}
+    assert len(index) == 2
+    assert changes.items.tolist() == [1, 2]
+    joined = index_of({"user": {1: 10, 2: 40, 3: 30}, "else": {1: 1}})
+    assert ask(index, [[1]], RULES) == ask(joined, [[1]], RULES)
+
+
+def test_sessions_expire_with_the_latest_visit_of_all() -> None:
+    rules = SessionRules(retention_ms=6_400)
+    index = index_of({"old": {1: 100, 2: 3_000}, "recent": {2: 9_000}}, rules)
+    assert len(index) == 2
+    changes = index.put(sessions_of({"newest": {3: 9_500}}))
+    assert index.session("old") == {}
+    assert changes.items.tolist() == [1, 2, 3]
+    assert ask(index, [[2]], RULES) == ask(index_of({"recent": {2: 9_000}, "newest": {3: 9_500}}), [[2]], RULES)
+    index.put(sessions_of({"late": {1: 50}}))
+    assert index.session("late") == {}
+
+
+def test_the_oldest_sessions_make_room() -> None:
+    index = SessionIndex(SessionRules(max_sessions=16))
+    for number in range(40):
+        index.put(sessions_of({f"s{number}": {number % 3: number}}))
+    assert 14 <= len(index) <= 16
+    assert index.session("s39") == {0: 39}
+    assert int(index.sessions_of.lengths.sum()) == len(index)
+
+
+def test_a_long_session_keeps_its_latest_items() -> None:
+    index = index_of({"s": {1: 30, 2: 10, 3: 20}}, SessionRules(max_items=2))
+    assert index.session("s") == {1: 30, 3: 20}
+
+
+def test_a_query_longer_than_its_bits_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="give 1 to 40"):
+        VmisRules(max_items=41)
