@@ -109,14 +109,15 @@ class RaggedRows:
         short = needed > self._rooms[rows]
         if not short.any():
             return
-        moving, rooms = rows[short], np.maximum(2 * needed[short], _LEAST_ROOM)
-        total = int(rooms.sum())
-        if self._end + total > len(self.columns[0]):
-            self._pack(total)
+        wanted = np.maximum(2 * needed, _LEAST_ROOM)
+        if self._end + int(wanted[short].sum()) > len(self.columns[0]):
+            self._pack(int(wanted.sum()))
+            short = needed > self._rooms[rows]  # what was room to grow may be gone
+        moving, rooms = rows[short], wanted[short]
         old, counts = self.places(moving)
         self._starts[moving] = self._end + np.cumsum(rooms) - rooms
         self._rooms[moving] = rooms
-        self._end += total
+        self._end += int(rooms.sum())
         new = runs(self._starts[moving], counts)
         for column in self.columns:
             column[new] = column[old]

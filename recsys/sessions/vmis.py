@@ -81,8 +81,8 @@ class Vmis:
         shared = self._shared(queries)
         sims = self._similarities(shared)
         nearest, bounds = _nearest(shared.indptr, sims, self._recency(shared.indices), self._rules.neighbours)
-        sessions, ranks = shared.indices[nearest].astype(np.int64), self._first_ranks(shared.data[nearest])
-        weights = np.rint(sims[nearest] / ranks / _STEP) * _STEP
+        sessions: Integers = np.asarray(shared.indices, np.int64)[nearest]
+        weights = np.rint(sims[nearest] / self._first_ranks(shared.data[nearest]) / _STEP) * _STEP
         visits = self._index.visits
         places, counts = visits.places(sessions)
         items, width = visits.columns[0][places], len(self._index.sessions_of)
@@ -100,9 +100,10 @@ class Vmis:
         begins = np.cumsum(queries.counts) - queries.counts
         places = runs(begins, counts)
         ranks = runs(np.zeros(len(counts), np.int64), counts)
-        items, owners = queries.items[places], np.repeat(np.arange(len(counts)), counts)
+        items: Integers = np.asarray(queries.items[places], np.int64)
+        owners = np.repeat(np.arange(len(counts)), counts)
         known = (items >= 0) & (items < len(self._index.sessions_of))
-        items, ranks, owners = items[known].astype(np.int64), ranks[known], owners[known]
+        items, ranks, owners = items[known], ranks[known], owners[known]
         found, lengths = self._index.sessions_of.places(items, self._rules.recent_sessions)
         sessions = self._index.sessions_of.columns[1][found]
         rows = _matrix(np.ones(len(sessions)), sessions, _bounds(lengths), len(self._index.latest))

@@ -1,0 +1,149 @@
+"""Implicit ALS that learns with every batch of visits: shoppers and items that changed are solved again.
+
+What changed is solved exactly, given the rest; besides, a bounded number of others takes turns, so that everything
+follows what was learnt since, without a refit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.factors.initial import initial_vectors
+from recsys.factors.solving import Vectors, Visited, solve
+from recsys.factors.space import VectorSpace
+from recsys.sessions.index import SessionIndex, SessionRules, Sessions
+from recsys.sessions.ragged_rows import Integers, RaggedRows
+
+
+@dataclass(frozen=True, slots=True)
+class FactorRules:
+    """The model, and how much is solved at most."""
+
+    factors: int = 32
+    alpha: float = 2.0
+    """How much more a visit says than none does."""
+    regularisation: float = 20.0
+    recent_users: int = 500
+    """Shoppers that an item follows from, those who visited it last."""
+    turns: float = 1.0
+    """Items that take their turn for each that changed, and shoppers in proportion."""
+    tolerance: float = 0.02
+    """How far a vector moves, as a share of its length, until it counts as moved."""
+
+    def regularised(self, gram: Vectors) -> Vectors:
+        """The same with the regularisation on its diagonal."""
+        return gram + self.regularisation * np.eye(len(gram))
+
+
+class Moved(NamedTuple):
+    """Items whose vectors are others than when they were last taken."""
+
+    product_ids: Sequence[str]
+    vectors: NDArray[np.float32]
+
+
+class FactorLearner:
+    """Vectors of items and of shoppers.
+
+    Memory: 4 bytes a factor and shopper, 8 a factor and item, and the visits.
+    """
+
+    def __init__(self, rules: FactorRules | None = None, session_rules: SessionRules | None = None) -> None:
+        self._rules = rules or FactorRules()
+        self.index = SessionIndex(session_rules)
+        self.items = VectorSpace(self._rules.factors)
+        self.users = VectorSpace(self._rules.factors)
+        self._ids: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._taken: NDArray[np.float32] = np.zeros((0, self._rules.factors), np.float32)
+        self._touched: NDArray[np.bool_] = np.zeros(0, bool)
+        self._item_turn = 0
+        self._user_turn = 0
+
+    def __len__(self) -> int:
+        """How many items there are."""
+        return len(self._ids)
+
+    def assign(self, product_ids: Sequence[str]) -> NDArray[np.int32]:
+        """The items' numbers; new ones get their first vectors."""
+        numbers = self._numbers
+        new = [product_id for product_id in dict.fromkeys(product_ids) if product_id not in numbers]
+        if new:
+            first = len(self._ids)
+            numbers.update(zip(new, range(first, first + len(new)), strict=True))
+            self._ids += new
+            self._put_items(np.arange(first, len(self._ids)), initial_vectors(new, self._rules.factors))
+        return np.fromiter((numbers[product_id] for product_id in product_ids), np.int32, len(product_ids))
+
+    def vector(self, product_id: str) -> NDArray[np.float32] | None:
+        """An item's vector; None for one that was never seen."""
+        number = self._numbers.get(product_id)
+        return None if number is None else self.items.vectors[number]
+
+    def restore(self, product_id: str, vector: NDArray[np.float32]) -> None:
+        """Go on from a vector that was taken before a restart."""
+        number = self.assign([product_id])
+        self.items.put(number.astype(np.int64), vector[None, :].astype(np.float64))
+        self._taken[number] = vector
+        self._touched[number] = False
+
+    def learn(self, sessions: Sessions) -> None:
+        """Take sessions as they are now, each subject once, their items by ``assign``; without items: forget."""
+        changes = self.index.put(sessions)
+        self._solve_users(changes.sessions)
+        self._solve_items(changes.items)
+        self.take_turns(round(self._rules.turns * len(changes.items)))
+
+    def take_turns(self, items: int) -> None:
+        """Solve so many items that have waited longest, after as large a share of the shoppers."""
+        if items > 0:
+            every = len(self.index.latest)
+            users, self._user_turn = _turns(self._user_turn, -(-items * every // len(self._ids)), every)
+            numbers, self._item_turn = _turns(self._item_turn, items, len(self._ids))
+            self._solve_users(users)
+            self._solve_items(numbers)
+
+    def take_moved(self) -> Moved:
+        """Items whose vectors moved since they were last taken; they are taken with this."""
+        numbers = np.flatnonzero(self._touched)
+        self._touched[numbers] = False
+        new, old = self.items.vectors[numbers], self._taken[numbers]
+        far = np.linalg.norm(new - old, axis=1) > self._rules.tolerance * np.linalg.norm(old, axis=1)
+        numbers, new = numbers[far], new[far]
+        self._taken[numbers] = new
+        return Moved([self._ids[number] for number in numbers.tolist()], new)
+
+    def _solve_users(self, numbers: Integers) -> None:
+        self.users.reserve(len(self.index.latest))
+        places, counts = self.index.visits.places(numbers)
+        items, _, strengths = (column[places] for column in self.index.visits.columns)
+        visited = Visited(counts, self.items.vectors[items].astype(np.float64), strengths.astype(np.float64))
+        self.users.put(numbers, solve(self._rules.regularised(self.items.gram), visited, self._rules.alpha))
+
+    def _solve_items(self, numbers: Integers) -> None:
+        rows: RaggedRows = self.index.sessions_of
+        rows.reserve(len(self._ids))
+        places, counts = rows.places(numbers, self._rules.recent_users)
+        _, users, strengths = (column[places] for column in rows.columns)
+        visited = Visited(counts, self.users.vectors[users].astype(np.float64), strengths.astype(np.float64))
+        self._put_items(numbers, solve(self._rules.regularised(self.users.gram), visited, self._rules.alpha))
+
+    def _put_items(self, numbers: Integers, vectors: Vectors) -> None:
+        self.items.reserve(len(self._ids))
+        missing = len(self.items) - len(self._taken)
+        if missing:
+            self._taken = np.concatenate([self._taken, np.zeros((missing, self._rules.factors), np.float32)])
+            self._touched = np.concatenate([self._touched, np.zeros(missing, bool)])
+        self.items.put(numbers, vectors)
+        self._touched[numbers] = True
+
+
+def _turns(turn: int, some: int, every: int) -> tuple[Integers, int]:
+    """The next numbers of a circle, and the turn after them."""
+    some = min(some, every)
+    return (turn + np.arange(some)) % every, (turn + some) % every
