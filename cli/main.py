@@ -11,6 +11,7 @@ from rich.markup import escape
 from cli import bench, config, evaluate, kafka, publish
 from cli.demo import demo
 from cli.run import run
+from cli.search import search
 from cli.simulate import simulate
 from cli.watch import show, watch
 from schemas.errors import ConfigurationError, RecsysError
@@ -33,6 +34,7 @@ app.command()(demo)
 app.command()(simulate)
 app.command()(watch)
 app.command()(show)
+app.command()(search)
 
 
 def main() -> None:

@@ -33,11 +33,11 @@ def evaluate_similar(
     cannot be used (``unusable``) counts as 0, for shoppers see no list either. ``rejected`` rows of the table are
     no products. ``on_progress`` is told (pictures dealt with, pictures in all). Errors: ``ConfigurationError``.
     """
-    products, rejected, images_dir = _read(catalog)
+    products, rejected, images_dir = read_products(catalog)
     queries = _queries(products, queries_split)
     urls = {product_id: product.image_url for product_id, product in products.items() if product.image_url}
     embedded = embed_catalogue(
-        urls, _below(images_dir, settings or ImageSettings()), lambda done: on_progress(done, len(urls))
+        urls, below(images_dir, settings or ImageSettings()), lambda done: on_progress(done, len(urls))
     )
     lists = _lists(embedded.vectors, k)
     category_of = {product_id: product.category for product_id, product in products.items()}
@@ -52,7 +52,8 @@ def evaluate_similar(
     }
 
 
-def _read(catalog: Path) -> tuple[dict[str, ProductCreated], int, Path]:
+def read_products(catalog: Path) -> tuple[dict[str, ProductCreated], int, Path]:
+    """The products of a catalogue, how many rows are none, and the folder that its pictures are below."""
     source = Catalogue(catalog, event_time_ms=0)
     products: dict[str, ProductCreated] = {}
     rejected = 0
@@ -75,7 +76,8 @@ def _queries(products: Mapping[str, ProductCreated], split: str | None) -> list[
     return queries
 
 
-def _below(images_dir: Path, settings: ImageSettings) -> ImageSettings:
+def below(images_dir: Path, settings: ImageSettings) -> ImageSettings:
+    """Settings that fetch from this folder."""
     fetch = FetchSettings(**{**settings.fetch.model_dump(), "images_dir": images_dir})
     return settings.model_copy(update={"fetch": fetch})
 

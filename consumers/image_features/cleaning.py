@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import struct
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from consumers.image_features.errors import (
 from consumers.image_features.settings import ImageLimits
 
 Pixels = NDArray[np.uint8]
+T = TypeVar("T")
 
 CLEANING_ID = f"crop{SIDE}"
 """Names this way of cleaning; vectors of pictures that were cleaned differently are not comparable."""
@@ -51,6 +54,20 @@ def clean(data: bytes, limits: ImageLimits) -> Pixels:
 
     Errors: an ``ImageError`` that says what is wrong. Nothing is decoded before the limits are checked.
     """
+    return _decoded(data, limits, lambda image: np.asarray(_square(image)))
+
+
+def whole_picture(data: bytes, limits: ImageLimits) -> Image.Image:
+    """The same without the crop: RGB, its shorter side at most twice the encoder's; for looking at its parts."""
+    return _decoded(data, limits, _whole)
+
+
+def square_of(picture: Image.Image, box: tuple[float, float, float, float]) -> Pixels:
+    """A box of a picture, pixels from the top left, in the encoder's form: uint8 (224, 224, 3)."""
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
+
+
+def _decoded(data: bytes, limits: ImageLimits, take: Callable[[Image.Image], T]) -> T:
     if not data:
         raise EmptyImageError("the picture has no bytes; upload it again")
     if len(data) > limits.max_bytes:
@@ -60,7 +77,7 @@ def clean(data: bytes, limits: ImageLimits) -> Pixels:
     image = _open(data)
     _check(image, limits)
     try:
-        return np.asarray(_square(image))
+        return take(image)
     except ImageError:
         raise
     except Exception as error:  # a decoder may raise anything on damaged bytes
@@ -108,6 +125,19 @@ def _square(image: Image.Image) -> Image.Image:
     left, top = (width - side) // 2, (height - side) // 2
     square = whole.crop((left, top, left + side, top + side))
     small = square.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    if turn is not None:
+        small = small.transpose(turn)
+    return _on_white(small, image.info.get("icc_profile"))
+
+
+def _whole(image: Image.Image) -> Image.Image:
+    turn = _UPRIGHT.get(_orientation(image))
+    _decode_reduced(image)
+    image.load()
+    whole = _resizable(image)
+    scale = max(1.0, min(whole.size) / (2 * SIDE))
+    size = (max(1, round(whole.width / scale)), max(1, round(whole.height / scale)))
+    small = whole.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0) if scale > 1 else whole
     if turn is not None:
         small = small.transpose(turn)
     return _on_white(small, image.info.get("icc_profile"))

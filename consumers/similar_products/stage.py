@@ -15,10 +15,10 @@ from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from consumers.similar_products.settings import SimilarProductsSettings
-from consumers.similar_products.vectors import InvalidVectorError, read_feature
 from recsys.catalogue import Catalogue
 from recsys.neighbours import ExactIndex, Neighbour
 from recsys.neighbours.by_encoder import Feature, NeighboursByEncoder
+from recsys.neighbours.feature_vectors import InvalidVectorError, read_feature
 from schemas.events import ImageFeature, Kind, ListedProduct, Reason, RecommendationUpdated
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 

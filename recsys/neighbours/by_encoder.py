@@ -56,7 +56,12 @@ class NeighboursByEncoder:
             return []
         return [product_id for product_id, space in self._space_of.items() if usual[space[0]] != space.dimensions]
 
-    def apply(self, features: Mapping[str, Feature | None], listable: Mapping[str, bool]) -> set[str]:
+    def apply(
+        self,
+        features: Mapping[str, Feature | None],
+        listable: Mapping[str, bool],
+        categories: Mapping[str, str] | None = None,
+    ) -> set[str]:
         """Take the latest features, None where there is none any more, and what may stand in lists.
 
         New products that ``listable`` does not name may. Returns the products that left an index.
@@ -75,7 +80,7 @@ class NeighboursByEncoder:
         for space in vectors.keys() - self._indexes.keys():
             self._indexes[space] = self._make_index(space.dimensions)
         for space, index in self._indexes.items():
-            index.apply(Changes(vectors[space], removed[space], listable))
+            index.apply(Changes(vectors[space], removed[space], listable, categories or {}))
         return {product_id for ids in removed.values() for product_id in ids}
 
     def take_changed(self) -> list[str]:

@@ -25,12 +25,13 @@ class Changes:
 
     ``vectors`` (float16, all of one length, of length 1 within a hundredth) are those of new products and of
     products that move. ``listable`` says which may stand in lists: a product of which it never said anything may;
-    products that the index does not have are passed over.
+    products that the index does not have are passed over. So it is with ``categories``, which are "" at first.
     """
 
     vectors: Mapping[str, Vector] = field(default_factory=dict)
     removed: Collection[str] = ()
     listable: Mapping[str, bool] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
 
 
 class NeighbourIndex(Protocol):
