@@ -99,7 +99,7 @@ def _print(name: str, matches: PhotoMatches, products: ProductTable) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cli.wording import printable, product_name
+    from storefront.wording import printable, product_name
 
     looked_at = "all of it" if matches.box is None else "what stands out in it"
     table = Table("", "product", "category", "score", title=f"like {printable(name)} ({looked_at})")

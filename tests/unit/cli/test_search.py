@@ -42,3 +42,9 @@ def test_a_category_without_products_is_named(catalogue: Path) -> None:
             ["search", str(catalogue / "1.png"), "--catalog", str(catalogue), "--category", "hat"],
             catch_exceptions=False,
         )
+
+
+def test_people_see_a_table(catalogue: Path) -> None:
+    ran = CliRunner().invoke(app, ["search", str(catalogue / "1.png"), "--catalog", str(catalogue)])
+    assert "Rug 1" in ran.stdout
+    assert "like 1.png" in ran.stdout
