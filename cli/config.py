@@ -14,15 +14,15 @@ app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True
 @app.command()
 def show() -> None:
     """Print every setting in force, as JSON with secrets masked; also the way to check a configuration."""
-    from consumers.configuration import load
+    from storefront.configuration import load_storefront
 
-    sys.stdout.write(load().model_dump_json(indent=2) + "\n")
+    sys.stdout.write(load_storefront().model_dump_json(indent=2) + "\n")
 
 
 @app.command()
 def schema() -> None:
     """Print what can be set, with descriptions, defaults and bounds, as JSON Schema."""
-    from consumers.configuration import Configuration
+    from storefront.configuration import StorefrontConfiguration
 
-    document: dict[str, Any] = Configuration.model_json_schema()
+    document: dict[str, Any] = StorefrontConfiguration.model_json_schema()
     sys.stdout.write(json.dumps(document, indent=2) + "\n")

@@ -12,6 +12,7 @@ from cli import bench, config, evaluate, kafka, publish
 from cli.demo import demo
 from cli.run import run
 from cli.search import search
+from cli.serve import serve
 from cli.simulate import simulate
 from cli.watch import show, watch
 from schemas.errors import ConfigurationError, RecsysError
@@ -30,6 +31,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(publish.app, name="publish")
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(run)
+app.command()(serve)
 app.command()(demo)
 app.command()(simulate)
 app.command()(watch)

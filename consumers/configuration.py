@@ -19,7 +19,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,6 +43,10 @@ _GUARDED_KAFKA = ("KAFKA_SASL_", "KAFKA_SSL_", "KAFKA_SECURITY_", "KAFKA_TOPIC_"
 """Kafka's own tools read other KAFKA_ variables, so only a misspelt one of these kinds is refused."""
 
 
+STOREFRONT_SECTIONS = frozenset({"api"})
+"""Sections of the same file that only a process which serves has; others leave them unread."""
+
+
 class Configuration(BaseModel):
     """Everything that can be set, a section a part of the system."""
 
@@ -63,8 +67,16 @@ class Configuration(BaseModel):
     trending: TrendingSettings = Field(default=TrendingSettings(), description="trending and popular")
 
 
+C = TypeVar("C", bound=Configuration)
+
+
 def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Configuration:
     """Read file and environment; raises ``ConfigurationError`` that names each wrong key and what it accepts."""
+    return load_as(Configuration, environ, folder)
+
+
+def load_as(model: type[C], environ: Mapping[str, str] | None = None, folder: Path | None = None) -> C:
+    """``load`` for a configuration with more sections."""
     environ = os.environ if environ is None else environ
     folder = folder or Path.cwd()
     named = environ.get(CONFIG_VARIABLE)
@@ -74,8 +86,10 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         keys = _keys(variable)
         if keys is not None:
             _put(content, keys, text, variable)
+    for section in STOREFRONT_SECTIONS - model.model_fields.keys():
+        content.pop(section, None)
     try:
-        return Configuration.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         raise ConfigurationError(_explain(error)) from None
 

@@ -63,6 +63,7 @@ class Reason:
     BECAUSE_BOUGHT = "because-bought"
     TRENDING = "trending"
     POPULAR = "popular"
+    NEW = "new"
 
 
 def _check_id(name: str, value: object) -> None:

@@ -7,3 +7,9 @@ from schemas.errors import RecsysError
 
 class MissingTopicError(RecsysError):
     """A topic that is to be followed does not exist on the cluster."""
+
+
+class TablesUnavailableError(RecsysError):
+    """The table that several processes share does not answer; try again in a moment."""
+
+    retriable = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -26,8 +26,8 @@ _REQUEST_TIMEOUT_MS = 15_000
 class TopicFollower:
     """Reads whole topics and goes on following them; for one thread.
 
-    Begins at the beginning, or at the end as it is now. Raises ``KafkaUnavailableError`` when no Kafka answers,
-    ``MissingTopicError`` when a topic is not there.
+    Begins at the beginning, at the end as it is now, or at the ``positions`` of an earlier one. Raises
+    ``KafkaUnavailableError`` when no Kafka answers, ``MissingTopicError`` when a topic is not there.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class TopicFollower:
         settings: KafkaSettings,
         topics: Sequence[Topic],
         *,
-        start: Literal["beginning", "end"] = "beginning",
+        start: Literal["beginning", "end"] | Mapping[Any, int] = "beginning",
         max_poll_records: int = 5_000,
     ) -> None:
         self._names = {settings.named(topic): topic.name for topic in topics}
@@ -43,10 +43,14 @@ class TopicFollower:
         try:
             partitions = [p for name in self._names for p in partitions_of(self._consumer, name)]
             self._consumer.assign(partitions)
-            if start == "beginning":
-                self._consumer.seek_to_beginning()
-            else:
+            if start == "end":
                 self._consumer.seek_to_end()
+            else:
+                self._consumer.seek_to_beginning()
+            for partition in partitions if isinstance(start, Mapping) else ():
+                if partition in start:
+                    self._consumer.seek(partition, start[partition])
+            self._partitions = partitions
             self._behind: dict[Any, int] = self._consumer.end_offsets(partitions)
         except KafkaError as error:
             self.close()
@@ -62,6 +66,26 @@ class TopicFollower:
             position = self._consumer.position
             self._behind = {p: end for p, end in self._behind.items() if (position(p) or 0) < end}
         return not self._behind
+
+    @property
+    def positions(self) -> dict[Any, int]:
+        """Where the next record of each partition is read, for a follower that goes on from here."""
+        assignment = self._consumer._subscription.assignment  # noqa: SLF001 - position() would ask Kafka
+        return {p: state.position.offset for p, state in assignment.items() if state.position is not None}
+
+    @property
+    def identity(self) -> str:
+        """Names the topics' incarnation: a topic that was deleted and created again has another id."""
+        cluster = self._consumer._manager.cluster  # noqa: SLF001 - kafka-python says it nowhere else
+        return "+".join(str(cluster.topic_id(name)) for name in self._names)
+
+    def ends(self, timeout_ms: int) -> dict[Any, int] | None:
+        """Where the topics end now, for ``has_reached``; None where Kafka does not answer in time."""
+        try:
+            ends: dict[Any, int] = self._consumer.end_offsets(self._partitions, timeout_ms)
+        except KafkaError:
+            return None
+        return ends
 
     def has_reached(self, ends: dict[Any, int]) -> bool:
         """True once everything before these offsets, by kafka-python's TopicPartition, has been handed out."""

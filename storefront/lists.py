@@ -51,6 +51,13 @@ class ListChange(NamedTuple):
         return [product_id for place, product_id in now if rank.get(product_id, place) != place]
 
 
+class Listed(NamedTuple):
+    """A list as it is now, and when it was published, milliseconds since the Unix epoch."""
+
+    recommendation: RecommendationUpdated
+    published_at_ms: int
+
+
 class ListTable:
     """The lists as they are now; an older revision never replaces a newer one.
 
@@ -63,7 +70,7 @@ class ListTable:
         self._wants = wants
         self._max_lists = max_lists
         self._decode = decoder(RECOMMENDATION_UPDATED.name)
-        self._lists: OrderedDict[str, RecommendationUpdated] = OrderedDict()
+        self._lists: OrderedDict[str, Listed] = OrderedDict()
         self._counts: Counter[str] = Counter()
         self.unreadable = 0
         """Messages that could not be decoded; their lists stayed as they were."""
@@ -80,7 +87,12 @@ class ListTable:
 
     def get(self, kind: str, subject: str) -> RecommendationUpdated | None:
         """The list as it is now; None where there is none."""
-        return self._lists.get(f"{kind}:{subject}")
+        listed = self._lists.get(f"{kind}:{subject}")
+        return None if listed is None else listed.recommendation
+
+    def listed(self, key: str) -> Listed | None:
+        """The list of a key, ``kind:subject``, and when it was published; None where there is none."""
+        return self._lists.get(key)
 
     def apply(self, records: Sequence[Record]) -> list[ListChange]:
         """Take records of recommendation-updated in order; returns what changed, in that order."""
@@ -92,7 +104,8 @@ class ListTable:
         key = record.key.decode(errors="replace")
         if self._wants is not None and not self._wants(key):
             return None
-        before = self._lists.get(key)
+        known = self._lists.get(key)
+        before = None if known is None else known.recommendation
         after = None
         if record.value is not None:
             after = self._read(key, record.value)
@@ -103,9 +116,8 @@ class ListTable:
                 return None
         elif before is None:
             return None
-        self._put(key, after)
-        kind, _, subject = key.partition(":")
-        return ListChange(kind, subject, before, after, record.timestamp_ms)
+        self._put(key, after, record.timestamp_ms)
+        return ListChange(*_kind_and_subject(key), before, after, record.timestamp_ms)
 
     def _read(self, key: str, value: bytes) -> RecommendationUpdated | None:
         try:
@@ -117,11 +129,11 @@ class ListTable:
         assert isinstance(event, RecommendationUpdated)
         return event
 
-    def _put(self, key: str, after: RecommendationUpdated | None) -> None:
+    def _put(self, key: str, after: RecommendationUpdated | None, published_at_ms: int) -> None:
         self._forget(key)
         if after is None:
             return
-        self._lists[key] = after
+        self._lists[key] = Listed(after, published_at_ms)
         self._counts[after.kind] += 1
         if self._max_lists is not None and len(self._lists) > self._max_lists:
             self._forget(next(iter(self._lists)))
@@ -129,7 +141,12 @@ class ListTable:
     def _forget(self, key: str) -> None:
         forgotten = self._lists.pop(key, None)
         if forgotten is not None:
-            self._counts[forgotten.kind] -= 1
+            self._counts[forgotten.recommendation.kind] -= 1
+
+
+def _kind_and_subject(key: str) -> tuple[str, str]:
+    kind, _, subject = key.partition(":")
+    return kind, subject
 
 
 def _product_ids(recommendation: RecommendationUpdated | None) -> list[str]:

@@ -16,7 +16,9 @@ _REASONS = {
     Reason.BECAUSE_BOUGHT: ("because you bought {}", "because of what you bought"),
     Reason.TRENDING: ("trending in {}", "trending now"),
     Reason.POPULAR: ("popular in {}", "popular"),
+    Reason.NEW: ("new in {}", "new in the shop"),
 }
+_ABOUT_CATEGORIES = frozenset({Reason.TRENDING, Reason.POPULAR, Reason.NEW})
 _ABOUT_PRODUCTS = {
     Kind.SIMILAR: "looks like",
     Kind.VIEWED_NEXT: "viewed after",
@@ -52,7 +54,9 @@ def reason_text(item: ListedProduct, name: Name, subject: str = "") -> str:
         return printable(f"{item.reason} {item.because}".strip())
     about, alone = forms
     because = item.because or subject
-    return about.format(name(because)) if because else alone
+    if not because:
+        return alone
+    return about.format(printable(because) if item.reason in _ABOUT_CATEGORIES else name(because))
 
 
 def list_name(kind: str, subject: str, name: Name) -> str:

@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recsys": {"schemas"},
     "consumers": {"schemas", "recsys"},
     "producers": {"schemas"},
-    "storefront": {"schemas", "recsys", "consumers.runtime", "producers"},
+    "storefront": {"schemas", "recsys", "consumers", "producers"},
     "deploy": {"schemas"},
     "benchmarks": {"schemas", "recsys", "consumers", "producers", "storefront", "deploy"},
     "cli": {"schemas", "recsys", "consumers", "producers", "storefront", "deploy", "benchmarks"},

@@ -1,0 +1,112 @@
+"""The application: routes, limits and errors around an ``Edge``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from pydantic.json_schema import models_json_schema
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from storefront.api import catalogue, events, health, models, problems, reading, search, streaming
+from storefront.api.limits import Limits
+from storefront.api.state import Edge
+
+_SNIPPET = Path(__file__).with_name("static") / "recs.js"
+_PAGES = "storefront.shop"
+_DESCRIPTION = """Recommendations that change while the shopper is on the page.
+
+Lists are answered from memory. Events are acknowledged when Kafka has them. Errors are RFC 9457 problem details.
+An id with a slash goes into `/lists?product=…`, where every list can be had."""
+
+
+class Resource(Protocol):
+    """Something that works while the application does."""
+
+    async def start(self) -> None:
+        """Begin."""
+        ...
+
+    async def close(self) -> None:
+        """End, within seconds."""
+        ...
+
+
+def create_app(edge: Edge, resources: Sequence[Resource] = ()) -> FastAPI:
+    """The application; ``resources`` are started with it in their order, and closed in the reverse one.
+
+    The state has the ``edge``. The demo's pages are mounted where they are installed.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for resource in resources:
+                stack.push_async_callback(resource.close)
+                await resource.start()
+            yield
+
+    app = FastAPI(
+        title="Streaming recommender",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        middleware=_middleware(edge),
+        docs_url=None,  # the usual pages load their scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.edge = edge
+    problems.install(app)
+    for router in (reading, events, catalogue, search, streaming, health):
+        app.include_router(router.router)
+    app.get("/recs.js", include_in_schema=False)(_snippet)
+    if importlib.util.find_spec(_PAGES) is not None:
+        app.include_router(importlib.import_module(f"{_PAGES}.routes").router, include_in_schema=False)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _middleware(edge: Edge) -> list[Middleware]:
+    wrapped = [Middleware(Limits, settings=edge.settings)]
+    if edge.settings.allowed_origins:
+        cross_origin = Middleware(
+            CORSMiddleware,
+            allow_origins=sorted(edge.settings.allowed_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "Last-Event-ID"],
+        )
+        wrapped.insert(0, cross_origin)
+    return wrapped
+
+
+async def _snippet() -> FileResponse:
+    """The script that a shop puts into its own pages."""
+    return FileResponse(_SNIPPET, media_type="text/javascript", headers={"Cache-Control": "max-age=3600"})
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with the bodies that routes read on their own and with our errors in place of its."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        schemas.update(_schemas(problems.ProblemDocument, models.NewProduct, models.ImageLink))
+        schemas.update(events.EVENTS.components())
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _schemas(*of: Any) -> dict[str, Any]:
+    _, found = models_json_schema(
+        [(model, "validation") for model in of], ref_template="#/components/schemas/{model}"
+    )
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas

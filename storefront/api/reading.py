@@ -1,0 +1,181 @@
+"""The routes that answer with lists."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.events import MAX_ID_BYTES, Kind
+from storefront.api import models
+from storefront.api.problems import ProblemError, answers
+from storefront.api.rendering import json_response
+from storefront.api.state import edge_of
+from storefront.shelves import MAX_ITEMS, Filters, ShelfRequest
+from storefront.wording import PRODUCT_KINDS
+
+router = APIRouter(tags=["lists"])
+
+_KIND = "(" + "|".join(Kind.ALL) + ")"
+_MAX_EXCLUDED = 200
+
+Subject = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES, description="the shop's own id")]
+ProductKind = Annotated[str, Path(pattern=f"^({'|'.join(PRODUCT_KINDS)})$", examples=["similar"])]
+ShopKind = Annotated[str, Path(pattern="^(trending|popular)$", examples=["trending"])]
+Kinds = Annotated[
+    str, Field(pattern=f"^{_KIND}(,{_KIND}){{0,9}}$", description="kinds of list, separated by commas")
+]
+_READS = answers(422, 429, 503)
+
+
+class ListQuery(BaseModel):
+    """What a product has to be to be shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n: int = Field(default=12, ge=1, le=MAX_ITEMS, description="products of each list")
+    category: str | None = Field(default=None, max_length=MAX_ID_BYTES, description="this category alone")
+    price_min: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    price_max: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    in_stock: bool = Field(default=True, description="false shows sold-out products too")
+    exclude: list[Annotated[str, Field(max_length=MAX_ID_BYTES)]] = Field(
+        default_factory=list, max_length=_MAX_EXCLUDED, description="products not to be shown; may be repeated"
+    )
+    diversity: float = Field(
+        default=0.0, ge=0, le=1, allow_inf_nan=False, description="0: by rank alone; 1: categories take turns"
+    )
+    fill: bool = Field(
+        default=True, description="fill up a short list with what is popular, then with what is new"
+    )
+
+    def filters(self) -> Filters:
+        """As shelves take them."""
+        return Filters(
+            self.category,
+            self.price_min,
+            self.price_max,
+            self.in_stock,
+            frozenset(self.exclude),
+            self.diversity,
+            self.fill,
+        )
+
+
+class ProductListsQuery(ListQuery):
+    """Which lists of a product."""
+
+    kinds: Annotated[str, Field(pattern=f"^({'|'.join(PRODUCT_KINDS)})(,({'|'.join(PRODUCT_KINDS)})){{0,2}}$")] = (
+        ",".join(PRODUCT_KINDS)
+    )
+
+
+class UserListsQuery(ListQuery):
+    """Which lists for a shopper."""
+
+    kinds: Annotated[str, Field(pattern="^(for-you|trending|popular)(,(for-you|trending|popular)){0,2}$")] = (
+        "for-you,trending,popular"
+    )
+
+
+class PageQuery(ListQuery):
+    """Which lists, and what they are about."""
+
+    kinds: Kinds
+    product: str | None = Field(
+        default=None, min_length=1, max_length=MAX_ID_BYTES, description="of similar, viewed-next, bought-together"
+    )
+    user: str | None = Field(default=None, min_length=1, max_length=MAX_ID_BYTES, description="of for-you")
+    session: str | None = Field(
+        default=None, min_length=1, max_length=MAX_ID_BYTES, description="of for-you where there is no user"
+    )
+    about_category: str = Field(
+        default="", max_length=MAX_ID_BYTES, description="of trending and popular; empty: the whole shop"
+    )
+
+
+class ShopListQuery(ListQuery):
+    """Trending or popular where."""
+
+    about_category: str = Field(default="", max_length=MAX_ID_BYTES, description="empty: the whole shop")
+
+
+@router.get(
+    "/lists", response_model=models.Answer, responses=_READS, summary="Several kinds for one page in one call"
+)
+async def page_lists(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
+    """Lists of any kinds, in the order asked for: `kinds=similar,for-you&product=P123&user=u7`."""
+    wanted = [_request(kind, query) for kind in dict.fromkeys(query.kinds.split(","))]
+    return await _answer(request, wanted, query)
+
+
+@router.get("/products/{product_id}/lists", response_model=models.Answer, responses=_READS)
+async def product_lists(
+    request: Request, product_id: Subject, query: Annotated[ProductListsQuery, Query()]
+) -> Response:
+    """What a product page shows: looks like this, viewed next, bought together."""
+    kinds = dict.fromkeys(query.kinds.split(","))
+    return await _answer(request, [ShelfRequest(kind, product_id) for kind in kinds], query)
+
+
+@router.get("/products/{product_id}/lists/{kind}", response_model=models.Answer, responses=_READS)
+async def product_list(
+    request: Request, product_id: Subject, kind: ProductKind, query: Annotated[ListQuery, Query()]
+) -> Response:
+    """One list of a product."""
+    return await _answer(request, [ShelfRequest(kind, product_id)], query)
+
+
+@router.get("/users/{user_id}/lists", response_model=models.Answer, responses=_READS)
+async def user_lists(request: Request, user_id: Subject, query: Annotated[UserListsQuery, Query()]) -> Response:
+    """What a home page shows to a user: for you, trending, popular."""
+    return await _answer(request, _for_shopper(user_id, query), query)
+
+
+@router.get("/sessions/{session_id}/lists", response_model=models.Answer, responses=_READS)
+async def session_lists(
+    request: Request, session_id: Subject, query: Annotated[UserListsQuery, Query()]
+) -> Response:
+    """The same for a guest, known by the session alone."""
+    return await _answer(request, _for_shopper(session_id, query), query)
+
+
+@router.get("/shop/lists/{kind}", response_model=models.Answer, responses=_READS)
+async def shop_list(request: Request, kind: ShopKind, query: Annotated[ShopListQuery, Query()]) -> Response:
+    """Trending or popular, in the whole shop or a category."""
+    return await _answer(request, [ShelfRequest(kind, query.about_category)], query)
+
+
+@router.get("/products/{product_id}", response_model=models.Product, responses={**answers(404), **_READS})
+async def product(request: Request, product_id: Subject) -> Response:
+    """A product as the shop last published it."""
+    edge = edge_of(request)
+    found = (await edge.tables.products([product_id])).get(product_id)
+    if found is None:
+        raise ProblemError(404, "there is no such product, or it was retired")
+    described = edge.renderer.product(found)
+    return json_response({"product_id": product_id, **described, "attributes": dict(found.attributes)})
+
+
+def _for_shopper(subject: str, query: UserListsQuery) -> list[ShelfRequest]:
+    kinds = dict.fromkeys(query.kinds.split(","))
+    return [ShelfRequest(kind, subject if kind == Kind.FOR_YOU else "") for kind in kinds]
+
+
+def _request(kind: str, query: PageQuery) -> ShelfRequest:
+    if kind in PRODUCT_KINDS:
+        if query.product is None:
+            raise ProblemError(422, f"{kind} is a list of a product; give product=")
+        return ShelfRequest(kind, query.product)
+    if kind == Kind.FOR_YOU:
+        subject = query.user or query.session
+        if subject is None:
+            raise ProblemError(422, "for-you is a list of a shopper; give user= or session=")
+        return ShelfRequest(kind, subject, query.about_category or None)
+    return ShelfRequest(kind, query.about_category)
+
+
+async def _answer(request: Request, wanted: list[ShelfRequest], query: ListQuery) -> Response:
+    edge = edge_of(request)
+    page = await edge.shelves.read(wanted, query.n, query.filters())
+    return json_response(edge.renderer.answer(page))

@@ -1,0 +1,147 @@
+"""One process that serves: the tables it follows, the publisher, and uvicorn around the application."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from consumers.image_features.fetching import ImageFetcher
+from consumers.image_features.settings import ImageSettings
+from schemas.topics import PRODUCT_CREATED, RECOMMENDATION_UPDATED
+from storefront.api.app import Resource, create_app
+from storefront.api.publisher import EdgePublisher
+from storefront.api.rendering import Renderer
+from storefront.api.settings import ApiSettings
+from storefront.api.state import Edge
+from storefront.api.stream import StreamHub
+from storefront.configuration import StorefrontConfiguration
+from storefront.lists import ListTable
+from storefront.products import ProductTable
+from storefront.shelves import Shelves
+from storefront.table_follower import TableFollower
+from storefront.tables import Changes, Currency, MemoryTables, Tables
+
+_SWITCH_SECONDS = 0.0005
+"""How long another thread may keep the interpreter while a request waits; a tenth of Python's own default."""
+_YOUNG_OBJECTS = 50_000
+_STOP_SECONDS = 3
+
+
+def serve(configuration: StorefrontConfiguration) -> None:
+    """Serve until SIGTERM or SIGINT; call it on the main thread."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 100)
+    settings = configuration.api
+    app = make_app(configuration)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.trusted_proxies,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+            ws="none",
+        ),
+        app.state.edge,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn stops on them, and raises them once more in the end
+    server.run()
+
+
+class _Server(uvicorn.Server):
+    """Ends the open streams as soon as it is asked to stop: they would not end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, edge: Edge) -> None:
+        super().__init__(config)
+        self._edge = edge
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        self._edge.hub.end_all()
+
+
+def make_app(configuration: StorefrontConfiguration) -> FastAPI:
+    """The application as it is configured, with everything that it needs; nothing is started yet."""
+    settings = configuration.api
+    hub = StreamHub(settings.stream)
+    publisher = EdgePublisher(configuration.kafka, settings.writes)
+    tables, following = _memory_tables(configuration, hub)
+    edge = make_edge(settings, tables, publisher, hub, configuration.images)
+    return create_app(edge, [*following, _Publishing(publisher)])
+
+
+def make_edge(
+    settings: ApiSettings, tables: Tables, publisher: EdgePublisher, hub: StreamHub, images: ImageSettings
+) -> Edge:
+    """An edge over these tables."""
+    # Whoever asks is a stranger: of where the catalogue's pictures come from, only public addresses are left.
+    fetch = images.fetch.model_copy(update={"images_dir": None, "allow_private_addresses": False})
+    limits = images.limits.model_copy(update={"max_bytes": min(images.limits.max_bytes, settings.max_image_bytes)})
+    return Edge(
+        settings=settings,
+        tables=tables,
+        shelves=Shelves(tables),
+        renderer=Renderer(settings.image_base_url),
+        publisher=publisher,
+        hub=hub,
+        image_search=None,
+        fetch_image=ImageFetcher(fetch, limits, settings.image_searches_at_once).fetch,
+        photo_turns=asyncio.Semaphore(settings.image_searches_at_once),
+    )
+
+
+def _memory_tables(
+    configuration: StorefrontConfiguration, hub: StreamHub
+) -> tuple[MemoryTables, Sequence[Resource]]:
+    settings = configuration.api
+    currency = Currency(settings.stale_after_seconds)
+    tables = MemoryTables(ListTable(max_lists=settings.max_lists), ProductTable(), currency)
+    topics = (PRODUCT_CREATED, RECOMMENDATION_UPDATED)
+    follower = TableFollower(configuration.kafka, topics, [tables], currency)
+    return tables, [_Following(follower, tables, hub)]
+
+
+class _Following:
+    """Follows Kafka, and tells the streams of what changes."""
+
+    def __init__(self, follower: TableFollower, tables: MemoryTables, hub: StreamHub) -> None:
+        self._follower, self._tables, self._hub = follower, tables, hub
+
+    async def start(self) -> None:
+        """Begin to follow."""
+        loop = asyncio.get_running_loop()
+
+        def tell(changes: Changes) -> None:
+            followed = [change for change in changes if self._hub.follows(change[0])]
+            if followed and not loop.is_closed():
+                loop.call_soon_threadsafe(self._hub.publish, followed)
+
+        self._tables.on_changes = tell
+        self._follower.start()
+
+    async def close(self) -> None:
+        """Stop following."""
+        await asyncio.to_thread(self._follower.close)
+
+
+class _Publishing:
+    def __init__(self, publisher: EdgePublisher) -> None:
+        self._publisher = publisher
+
+    async def start(self) -> None:
+        self._publisher.start()
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._publisher.close)

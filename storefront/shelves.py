@@ -1,0 +1,248 @@
+"""From lists to what stands on a page: filtered by the products as they are now, never empty for want of a list.
+
+A list was true when it was published; a product may have been retired since. So every answer is filtered by the
+table of products at the time of reading, and a shelf that comes out short is filled with what is popular.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from schemas.events import Kind, ListedProduct, ProductCreated, Reason
+from storefront.lists import Listed
+from storefront.tables import Freshness, Tables
+from storefront.wording import PRODUCT_KINDS
+
+MAX_ITEMS = 50
+"""Most products of one shelf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a product has to be; ``diversity`` from 0 (the list's own order) to 1 mixes categories."""
+
+    category: str | None = None
+    price_min: float | None = None
+    price_max: float | None = None
+    in_stock: bool = True
+    exclude: frozenset[str] = frozenset()
+    diversity: float = 0.0
+    fill: bool = True
+    """Fill up a shelf that has fewer products than asked for."""
+
+    def allow(self, product: ProductCreated) -> bool:
+        """True for a product that may be shown; one without a price passes no limit of price."""
+        if self.in_stock and not product.in_stock:
+            return False
+        if self.category is not None and product.category != self.category:
+            return False
+        if self.price_min is not None and (product.price is None or product.price < self.price_min):
+            return False
+        if self.price_max is not None and (product.price is None or product.price > self.price_max):
+            return False
+        return product.product_id not in self.exclude
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfRequest:
+    """One list to show. ``category`` says what to fall back on where there is none."""
+
+    kind: str
+    subject: str = ""
+    category: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Key of the list, ``kind:subject``."""
+        return f"{self.kind}:{self.subject}"
+
+
+class ShelfItem(NamedTuple):
+    """One product of a shelf, and why it stands there."""
+
+    product: ProductCreated
+    listed: ListedProduct
+    about: str
+    """Product or category that the list it comes from is about; empty for a shopper's or the whole shop's."""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What is shown for one request."""
+
+    request: ShelfRequest
+    listed: Listed | None
+    """The list as it was published; None where there is none."""
+    items: list[ShelfItem] = field(default_factory=list)
+    fallback: str | None = None
+    """The kind of list that the shelf was filled up with, or ``new``; None where its own list sufficed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Shelves that were asked for together, the products that their reasons name, and how current they are."""
+
+    shelves: Sequence[Shelf]
+    products: Mapping[str, ProductCreated]
+    freshness: Freshness
+
+
+class Shelves:
+    """Answers requests from the tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    async def read(self, requests: Sequence[ShelfRequest], n: int, filters: Filters) -> Page:
+        """Up to ``n`` products for each request. A product fills up only one of the shelves."""
+        requests = await self._with_categories(requests, filters)
+        sources = {key: None for request in requests for key in (request.key, *_fallback_keys(request))}
+        found = dict(zip(sources, await self.tables.lists(list(sources)), strict=True))
+        products = await self.tables.products(_named(found.values()))
+        shelves = [Shelf(request, found[request.key]) for request in requests]
+        for shelf in shelves:
+            candidates = _allowed(shelf.listed, products, filters, {shelf.request.subject})
+            shelf.items = _chosen(candidates, n, filters.diversity)
+        if filters.fill:
+            products = await self._fill(shelves, n, filters, found, products)
+        return Page(shelves, products, await self.tables.freshness())
+
+    async def _with_categories(self, requests: Sequence[ShelfRequest], filters: Filters) -> list[ShelfRequest]:
+        """A shelf about a product falls back on the product's category."""
+        subjects = [r.subject for r in requests if r.kind in PRODUCT_KINDS]
+        known = await self.tables.products(subjects) if subjects else {}
+
+        def category_of(request: ShelfRequest) -> str | None:
+            if filters.category is not None:
+                return filters.category
+            product = known.get(request.subject) if request.kind in PRODUCT_KINDS else None
+            return product.category if product is not None else request.category
+
+        return [ShelfRequest(r.kind, r.subject, category_of(r)) for r in requests]
+
+    async def _fill(
+        self,
+        shelves: Sequence[Shelf],
+        n: int,
+        filters: Filters,
+        found: Mapping[str, Listed | None],
+        products: Mapping[str, ProductCreated],
+    ) -> Mapping[str, ProductCreated]:
+        """Fill the short shelves up; returns the products, those that were looked up for it included."""
+        shown = {item.product.product_id for shelf in shelves for item in shelf.items}
+        shown.update(shelf.request.subject for shelf in shelves)
+        for shelf in shelves:
+            if len(shelf.items) < n:
+                products = await self._fill_one(shelf, n, filters, found, products, shown)
+        for shelf in shelves:
+            if not shelf.items:  # a small shop: better what stands elsewhere on the page than nothing
+                products = await self._fill_one(shelf, n, filters, found, products, {shelf.request.subject})
+        return products
+
+    async def _fill_one(
+        self,
+        shelf: Shelf,
+        n: int,
+        filters: Filters,
+        found: Mapping[str, Listed | None],
+        products: Mapping[str, ProductCreated],
+        shown: set[str],
+    ) -> Mapping[str, ProductCreated]:
+        """Fill one up with what is not in ``shown``, and add it there."""
+        for key in _fallback_keys(shelf.request):
+            _add(shelf, _allowed(found[key], products, filters, shown), n, key.partition(":")[0], shown)
+        for category in _categories(shelf.request.category):
+            if len(shelf.items) >= n:
+                break
+            newest = await self.tables.newest(category, n + len(shown) + len(filters.exclude))
+            fresh = await self.tables.products(newest)
+            products = products if fresh is products else {**products, **fresh}
+            listed = (ListedProduct(product_id, 0.0, Reason.NEW) for product_id in newest)
+            passing = _passing(listed, category or "", products, filters, shown)
+            _add(shelf, passing, n, Reason.NEW, shown)
+        return products
+
+
+def _categories(category: str | None) -> Iterator[str | None]:
+    if category is not None:
+        yield category
+    yield None
+
+
+def _fallback_keys(request: ShelfRequest) -> list[str]:
+    """Lists that a shelf is filled up with, best first: of its category, then of the shop."""
+    kinds = (Kind.POPULAR, Kind.TRENDING) if request.kind in PRODUCT_KINDS else (Kind.TRENDING, Kind.POPULAR)
+    places = dict.fromkeys((request.category or "", ""))
+    keys = [f"{kind}:{place}" for place in places for kind in kinds]
+    return [key for key in keys if key != request.key]
+
+
+def _named(found: Iterable[Listed | None]) -> list[str]:
+    """The products that lists and their reasons name."""
+    ids: dict[str, None] = {}
+    for listed in found:
+        if listed is not None:
+            for item in listed.recommendation.items:
+                ids[item.product_id] = None
+                if item.because:
+                    ids[item.because] = None
+    return list(ids)
+
+
+def _allowed(
+    listed: Listed | None, products: Mapping[str, ProductCreated], filters: Filters, besides: Collection[str]
+) -> Iterator[ShelfItem]:
+    if listed is None:
+        return iter(())
+    found = listed.recommendation
+    about = "" if found.kind == Kind.FOR_YOU else found.subject
+    return _passing(found.items, about, products, filters, besides)
+
+
+def _passing(
+    items: Iterable[ListedProduct],
+    about: str,
+    products: Mapping[str, ProductCreated],
+    filters: Filters,
+    besides: Collection[str],
+) -> Iterator[ShelfItem]:
+    for item in items:
+        product = products.get(item.product_id)
+        if product is not None and item.product_id not in besides and filters.allow(product):
+            yield ShelfItem(product, item, about)
+
+
+def _add(shelf: Shelf, candidates: Iterable[ShelfItem], n: int, source: str, on_page: set[str]) -> None:
+    for item in candidates:
+        if len(shelf.items) >= n:
+            return
+        if item.product.product_id not in on_page:
+            shelf.items.append(item)
+            on_page.add(item.product.product_id)
+            shelf.fallback = shelf.fallback or source
+
+
+def _chosen(candidates: Iterable[ShelfItem], n: int, diversity: float) -> list[ShelfItem]:
+    """The first ``n``; with diversity those that a category fewer times before weighs up a later rank.
+
+    Greedy, as maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998) with the category as likeness.
+    """
+    items = list(candidates)
+    if diversity <= 0:
+        return items[:n]
+    relevance = {item.product.product_id: 1 - rank / len(items) for rank, item in enumerate(items)}
+    seen: Counter[str] = Counter()
+    chosen: list[ShelfItem] = []
+
+    def gain(item: ShelfItem) -> float:
+        return (1 - diversity) * relevance[item.product.product_id] - diversity * seen[item.product.category]
+
+    while items and len(chosen) < n:
+        best = max(items, key=gain)
+        items.remove(best)
+        chosen.append(best)
+        seen[best.product.category] += 1
+    return chosen
