@@ -47,6 +47,7 @@ class _TopicCodec:
         self._contract: Contract = contract(topic_name)
         self._type = EVENT_TYPES[topic_name]
         schema = current_schema(topic_name)
+        self._names = [field["name"] for field in schema["fields"]]
         self._write = writer(schema)
         self._packed = tuple(packed_fields(schema))
         self._header = MARKER + self._contract.fingerprint
@@ -71,7 +72,7 @@ class _TopicCodec:
         record = self._read_body(data)
         if self._type is events.RecommendationUpdated:
             record["items"] = tuple(events.ListedProduct(**item) for item in record["items"])
-        event: events.Event = self._type(**record)
+        event: events.Event = self._type(*record.values())  # in the order of the schema, which the types have too
         return event
 
     def _read_body(self, data: bytes) -> dict[str, Any]:
@@ -87,6 +88,8 @@ class _TopicCodec:
         reader = None if writer is schemas.reader else schemas.reader
         try:
             record: dict[str, Any] = schemaless_reader(body, writer, reader)  # type: ignore[assignment]
+            if reader is not None:
+                record = {name: record[name] for name in self._names}
             for name, type_code in self._packed:
                 record[name] = unpack(type_code, record[name])
         except _UNREADABLE as error:

@@ -16,6 +16,8 @@ from schemas.topics import TOPICS
 FUTURE_TOLERANCE_MS = 300_000
 """How far an event may be dated ahead of the broker's timestamp before it is refused."""
 
+_CLOCKED = frozenset(name for name, topic in TOPICS.items() if topic.broker_time)
+
 
 class Decoder:
     """Decodes the records of one stage's inputs, tables and changelogs."""
@@ -34,7 +36,7 @@ class Decoder:
                 message = self._message(record)
                 if message.value is None:
                     _check_tombstone(record)
-                elif TOPICS[record.topic].broker_time:
+                elif record.topic in _CLOCKED:
                     _check_clock(message)
             except ContractError as error:
                 out.refuse(undecoded(record), error)
@@ -63,11 +65,12 @@ class Decoder:
 
     def _message(self, record: Record) -> AnyMessage:
         key = _key(record)
-        if record.value is None:
-            return Message(record.topic, record.partition, record.offset, record.timestamp_ms, key, None, record)
-        event = self._decoders[record.topic](record.value)
+        topic, partition, offset, timestamp_ms, _, value, _ = record
+        if value is None:
+            return Message(topic, partition, offset, timestamp_ms, key, None, record)
+        event = self._decoders[topic](value)
         check_key(event, key)
-        return Message(record.topic, record.partition, record.offset, record.timestamp_ms, key, event, record)
+        return Message(topic, partition, offset, timestamp_ms, key, event, record)
 
 
 def _key(record: Record) -> str:

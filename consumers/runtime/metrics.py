@@ -93,13 +93,17 @@ class StageMetrics:
 
     def lists(self, lists: Iterable[tuple[str, int]], now_ms: int) -> None:
         """Lists committed: (kind, broker's timestamp of the cause in ms)."""
+        by_kind: dict[str, list[int]] = {}
         for kind, caused_at_ms in lists:
-            self._lists.labels(self._stage, kind).inc()
-            seconds = max(now_ms - caused_at_ms, 0) / 1000
+            by_kind.setdefault(kind, []).append(caused_at_ms)
+        for kind, causes in by_kind.items():
+            self._lists.labels(self._stage, kind).inc(len(causes))
             if kind == Kind.SIMILAR:
-                self._product_freshness.labels(self._stage).observe(seconds)
+                freshness = self._product_freshness.labels(self._stage)
             else:
-                self._event_freshness.labels(self._stage, kind).observe(seconds)
+                freshness = self._event_freshness.labels(self._stage, kind)
+            for caused_at_ms in causes:
+                freshness.observe(max(now_ms - caused_at_ms, 0) / 1000)
 
     @contextmanager
     def batch(self, records: int) -> Iterator[None]:

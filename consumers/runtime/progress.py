@@ -38,8 +38,8 @@ class Progress:
 
     def advance(self, records: Sequence[Record]) -> None:
         """These records were taken."""
-        for record in records:
-            self.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        ends = {record[:2]: record.offset for record in records}
+        self.positions.update((TopicPartition(*partition), offset + 1) for partition, offset in ends.items())
 
     def note(self, out: Outbox) -> None:
         """Take over what the stage deferred and settled."""

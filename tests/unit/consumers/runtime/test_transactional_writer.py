@@ -37,7 +37,7 @@ class FakeProducer:
         self.producer_id_and_epoch = (1, 0)
         self.sent: list[tuple[Any, ...]] = []
         self.said: list[str] = []
-        self._transaction_manager = self._sender = self
+        self._transaction_manager = self._sender = self._accumulator = self
 
     def init_transactions(self) -> None:
         self.said.append("init")
@@ -48,8 +48,12 @@ class FakeProducer:
     def partitions_for(self, topic: str) -> set[int]:
         return set() if topic.endswith("item-factors") else {0, 1}
 
-    def send(self, *arguments: Any) -> None:
-        self.sent.append(arguments)
+    def maybe_add_partition_to_transaction(self, partition: Any) -> None:
+        self.said.append(f"add {partition.topic} {partition.partition}")
+
+    def append(self, partition: Any, *arguments: Any) -> tuple[None, bool, bool, bool]:
+        self.sent.append((*partition, *arguments))
+        return None, False, True, False
 
     def send_offsets_to_transaction(self, offsets: Any, group: Any) -> Pending:
         self.said.append(f"offsets {offsets} {group}")
@@ -91,14 +95,21 @@ def writer() -> TransactionalWriter:
 
 def test_one_transaction_holds_outputs_and_offsets(made: list[FakeProducer]) -> None:
     subject = writer()
-    records = [OutRecord("pdp-view", b"21", b"v", None, [("h", b"1")], 5), OutRecord("pdp-view", b"21", None, 0)]
+    records = [
+        OutRecord("pdp-view", b"21", b"v", None, [("h", b"1")], 5),
+        OutRecord("pdp-view", b"21", None, 1),
+        OutRecord("pdp-view", b"21", None),
+    ]
     subject.commit(records, {"p": 7}, "member")
     subject.commit([], {}, "member")
     (producer,) = made
-    assert producer.said == ["init", "begin", "offsets {'p': 7} member", "commit", "begin", "commit"]
+    place = (-973932308 & 0x7FFFFFFF) % 2
+    added = [f"add shop.pdp-view {place}", f"add shop.pdp-view {1 - place}"]
+    assert producer.said == ["init", "begin", *added, "offsets {'p': 7} member", "commit", "begin", "commit"]
     assert producer.sent == [
-        ("shop.pdp-view", b"v", b"21", [("h", b"1")], (-973932308 & 0x7FFFFFFF) % 2, 5),
-        ("shop.pdp-view", None, b"21", [], 0, None),
+        ("shop.pdp-view", place, 5, b"21", b"v", [("h", b"1")]),
+        ("shop.pdp-view", 1 - place, None, b"21", None, []),
+        ("shop.pdp-view", place, None, b"21", None, []),
     ]
     assert producer.config["transactional_id"] == "shop.s-0"
     assert producer.config["delivery_timeout_ms"] > 2 * QUICK.commit_timeout_ms
