@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli.similar_evaluation import below, read_products
 from consumers.image_features.catalogue_embedding import embed_catalogue
-from consumers.image_features.cleaning import CLEANING_ID
+from consumers.image_features.cleaning import comparable_id
 from consumers.image_features.encoder import Encoder
 from consumers.image_features.settings import ImageSettings
 from consumers.runtime.records import Record
@@ -32,7 +32,7 @@ def embed_for_search(
         embedded = embed_catalogue(
             urls, below(images_dir, settings), lambda done: bar.update(task, completed=done)
         )
-    encoder_id = f"{encoder.encoder_id}-{CLEANING_ID}"
+    encoder_id = comparable_id(encoder)
     features = {
         product_id: ImageFeature(
             product_id, 0, encoder_id, b"", products[product_id].category, vector.astype("<f2").tobytes(), "", 0

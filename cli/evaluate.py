@@ -35,13 +35,6 @@ _WORDS = {
     "mrr": "MRR",
     "coverage": "coverage of the catalogue",
     "precision": "share in the same category",
-    "plain": "without the correction of hubs",
-    "hubness": "hubs",
-    "places": "places of a list",
-    "largest_before": "lists with the most listed product, uncorrected",
-    "largest_after": "corrected",
-    "in_no_list_before": "share of products in no list, uncorrected",
-    "in_no_list_after": "corrected",
     "products": "products",
     "unusable": "products whose picture cannot be used",
     "events": "events learnt",
@@ -111,6 +104,9 @@ def similar(
     queries: Annotated[
         str | None, typer.Option(help="only products of this split are queries; all are searched")
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="an encoder's name or .tflite file; unset: `images.encoder`")
+    ] = None,
     k: Length = 10,
     as_json: Json = False,
 ) -> None:
@@ -118,10 +114,12 @@ def similar(
     from cli.similar_evaluation import evaluate_similar
     from consumers.configuration import load
 
-    configuration = load()
+    images = load().images
+    if encoder is not None:
+        images = images.model_copy(update={"encoder": encoder})
     with _progress() as on_progress:
         report = evaluate_similar(
-            catalog, queries, k, lambda done, total: on_progress("embedding", done, total), configuration.images
+            catalog, queries, k, lambda done, total: on_progress("embedding", done, total), images
         )
     _print(f"similar products in {catalog.name}", report, as_json)
 
@@ -160,5 +158,5 @@ def _print(title: str, report: Mapping[str, Any], as_json: bool) -> None:
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{_WORDS.get(name, name)} {_text(part)}" for name, part in value.items())
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -33,10 +33,11 @@ def search(
     """
     from consumers.configuration import load
     from consumers.image_features.encoder import Encoder
+    from consumers.image_features.encoders import encoder_path
     from consumers.image_features.photo_search import PhotoSearch
 
     configuration = load()
-    encoder = Encoder(configuration.images.model_path)
+    encoder = Encoder(encoder_path(configuration.images.encoder, configuration.images.encoders_dir))
     if catalog is None:
         features, products = _published(configuration.kafka)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from consumers.image_features.cleaning import clean
 from consumers.image_features.encoder import Encoder
+from consumers.image_features.encoders import encoder_path
 from consumers.image_features.errors import ImageError
 from consumers.image_features.fetching import ImageFetcher
-from consumers.image_features.pipeline import Failed, Fetched, ImagePipeline
+from consumers.image_features.pipeline import Failed, Fetched, ImagePipeline, Outcome
 from consumers.image_features.settings import ImageSettings
 
 _WAIT_SECONDS = 0.05
@@ -33,29 +34,36 @@ def embed_catalogue(
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> EmbeddedCatalogue:
     """Embed the picture of each product; ``on_progress`` is told how many are dealt with, failures included."""
-    encoder = Encoder(settings.model_path)
-    fetcher = ImageFetcher(settings.fetch, settings.limits, settings.pipeline.fetchers)
-    pipeline = ImagePipeline(
-        fetcher.fetch, functools.partial(clean, limits=settings.limits), settings.pipeline, settings.retry
-    )
+    encoder = Encoder(encoder_path(settings.encoder, settings.encoders_dir))
     embedded = EmbeddedCatalogue({}, {})
-    waiting = iter(image_urls.items())
     done = 0
+    for outcomes in cleaned_pictures(image_urls, settings, encoder.side):
+        fetched = [outcome for outcome in outcomes if isinstance(outcome, Fetched)]
+        if fetched:
+            rows = encoder.embed(np.stack([picture.pixels for picture in fetched])).astype(np.float16)
+            embedded.vectors.update(zip((picture.ref for picture in fetched), rows, strict=True))
+        embedded.failures.update((one.ref, one.error) for one in outcomes if isinstance(one, Failed))
+        done += len(outcomes)
+        on_progress(done)
+    return embedded
+
+
+def cleaned_pictures(image_urls: Mapping[str, str], settings: ImageSettings, side: int) -> Iterator[list[Outcome]]:
+    """Fetch and clean the picture of each product, to ``side`` pixels; in the order in which they are ready."""
+    fetcher = ImageFetcher(settings.fetch, settings.limits, settings.pipeline.fetchers)
+    cleaned = functools.partial(clean, limits=settings.limits, side=side)
+    pipeline = ImagePipeline(fetcher.fetch, cleaned, settings.pipeline, settings.retry)
+    waiting = iter(image_urls.items())
+    left = len(image_urls)
     try:
-        while done < len(image_urls):
+        while left:
             for product_id, url in islice(waiting, pipeline.free):
                 pipeline.submit(product_id, url)
             pipeline.wait(_WAIT_SECONDS)
             outcomes = pipeline.ready(settings.embed_batch)
-            fetched = [outcome for outcome in outcomes if isinstance(outcome, Fetched)]
-            if fetched:
-                rows = encoder.embed(np.stack([picture.pixels for picture in fetched])).astype(np.float16)
-                embedded.vectors.update(zip((picture.ref for picture in fetched), rows, strict=True))
-            embedded.failures.update((one.ref, one.error) for one in outcomes if isinstance(one, Failed))
             if outcomes:
-                done += len(outcomes)
-                on_progress(done)
+                left -= len(outcomes)
+                yield outcomes
     finally:
         pipeline.close()
         fetcher.close()
-    return embedded

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from consumers.image_features.encoder import SIDE
+from consumers.image_features.encoder import SIDE, Encoder
 from consumers.image_features.errors import (
     AnimatedImageError,
     EmptyImageError,
@@ -26,8 +26,11 @@ from consumers.image_features.settings import ImageLimits
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 
-CLEANING_ID = f"crop{SIDE}"
-"""Names this way of cleaning; vectors of pictures that were cleaned differently are not comparable."""
+
+def comparable_id(encoder: Encoder) -> str:
+    """Names an encoder and this way of cleaning together: vectors with the same id are comparable."""
+    return f"{encoder.encoder_id}-crop{encoder.side}"
+
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 """What a shop uploads. Pillow's other readers stay shut: one of them starts Ghostscript."""
@@ -45,8 +48,8 @@ _UPRIGHT = {
 }
 
 
-def clean(data: bytes, limits: ImageLimits) -> Pixels:
-    """Decode a picture and bring it into the encoder's form: uint8 (224, 224, 3), RGB.
+def clean(data: bytes, limits: ImageLimits, side: int = SIDE) -> Pixels:
+    """Decode a picture and bring it into the encoder's form: uint8 (side, side, 3), RGB.
 
     Upright as its EXIF orientation says, transparency on white, colours as sRGB, the central square reduced
     with antialiasing. The crop beats squashing and padding for shop photographs (0.697, 0.665 and 0.685
@@ -54,17 +57,17 @@ def clean(data: bytes, limits: ImageLimits) -> Pixels:
 
     Errors: an ``ImageError`` that says what is wrong. Nothing is decoded before the limits are checked.
     """
-    return _decoded(data, limits, lambda image: np.asarray(_square(image)))
+    return _decoded(data, limits, lambda image: np.asarray(_square(image, side)))
 
 
-def whole_picture(data: bytes, limits: ImageLimits) -> Image.Image:
-    """The same without the crop: RGB, its shorter side at most twice the encoder's; for looking at its parts."""
-    return _decoded(data, limits, _whole)
+def whole_picture(data: bytes, limits: ImageLimits, side: int = SIDE) -> Image.Image:
+    """The same without the crop: RGB, its shorter side at most twice ``side``; for looking at its parts."""
+    return _decoded(data, limits, lambda image: _whole(image, 2 * side))
 
 
-def square_of(picture: Image.Image, box: tuple[float, float, float, float]) -> Pixels:
-    """A box of a picture, pixels from the top left, in the encoder's form: uint8 (224, 224, 3)."""
-    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
+def square_of(picture: Image.Image, box: tuple[float, float, float, float], side: int = SIDE) -> Pixels:
+    """A box of a picture, pixels from the top left, in the encoder's form: uint8 (side, side, 3)."""
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
 
 
 def _decoded(data: bytes, limits: ImageLimits, take: Callable[[Image.Image], T]) -> T:
@@ -114,28 +117,28 @@ def _is_animated(image: Image.Image) -> bool:
         raise TruncatedImageError("the picture's frames are damaged or incomplete; upload it again") from error
 
 
-def _square(image: Image.Image) -> Image.Image:
+def _square(image: Image.Image, side: int) -> Image.Image:
     """The central square at the encoder's size; steps that a small picture allows wait until it is small."""
     turn = _UPRIGHT.get(_orientation(image))
-    _decode_reduced(image)
+    _decode_reduced(image, 2 * side)
     image.load()
     whole = _resizable(image)
     width, height = whole.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    square = whole.crop((left, top, left + side, top + side))
-    small = square.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    shorter = min(width, height)
+    left, top = (width - shorter) // 2, (height - shorter) // 2
+    square = whole.crop((left, top, left + shorter, top + shorter))
+    small = square.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
     if turn is not None:
         small = small.transpose(turn)
     return _on_white(small, image.info.get("icc_profile"))
 
 
-def _whole(image: Image.Image) -> Image.Image:
+def _whole(image: Image.Image, largest: int) -> Image.Image:
     turn = _UPRIGHT.get(_orientation(image))
-    _decode_reduced(image)
+    _decode_reduced(image, largest)
     image.load()
     whole = _resizable(image)
-    scale = max(1.0, min(whole.size) / (2 * SIDE))
+    scale = max(1.0, min(whole.size) / largest)
     size = (max(1, round(whole.width / scale)), max(1, round(whole.height / scale)))
     small = whole.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0) if scale > 1 else whole
     if turn is not None:
@@ -150,9 +153,9 @@ def _orientation(image: Image.Image) -> int:
         return 1  # an unreadable EXIF block spoils no pixel
 
 
-def _decode_reduced(image: Image.Image) -> None:
-    """Let libjpeg decode a large photograph at 1/2, 1/4 or 1/8, no smaller than twice the encoder's side."""
-    scale = 2 * SIDE / min(image.size)
+def _decode_reduced(image: Image.Image, at_least: int) -> None:
+    """Let libjpeg decode a large photograph at 1/2, 1/4 or 1/8, its shorter side no smaller than ``at_least``."""
+    scale = at_least / min(image.size)
     if scale < 1:
         image.draft(None, (round(image.width * scale), round(image.height * scale)))
 

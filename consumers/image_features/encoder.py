@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from consumers.image_features.encoder_file import encoder_id_of, read_encoder_file
 from consumers.image_features.settings import available_cpus
 from schemas.errors import ConfigurationError
 
@@ -17,7 +17,7 @@ DEFAULT_MODEL = Path(__file__).with_name("model") / "mobilenet_v2.tflite"
 """MobileNetV2 with ImageNet weights, average-pooled; see ``model/README.md``."""
 
 SIDE = 224
-"""Side of the square picture that an encoder takes, pixels."""
+"""Side of the square picture that an encoder takes unless its file says otherwise, pixels."""
 
 CHUNK = 4
 """Pictures in one run of the model. More gain nothing on a CPU, and leave its caches."""
@@ -26,31 +26,28 @@ CHUNK = 4
 class Encoder:
     """Embeds pictures. Not safe to share between threads.
 
-    A model takes float32 (n, 224, 224, 3), RGB from 0 to 255, and gives float32 (n, d); whatever scaling its
+    A model takes float32 (n, side, side, 3), RGB from 0 to 255, and gives float32 (n, d); whatever scaling its
     network expects is part of it. Errors: ``ConfigurationError`` for a file that is no such model.
     """
 
     def __init__(self, model: Path | None = None, num_threads: int | None = None) -> None:
         path = model or DEFAULT_MODEL
-        try:
-            self._flat = path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot read the encoder {path}: {error.strerror}; name a .tflite file"
-            ) from error
+        self._flat, self.description = read_encoder_file(path)
         self._num_threads = num_threads or min(available_cpus(), 8)
-        self.encoder_id = f"{path.stem}-{hashlib.sha256(self._flat).hexdigest()[:8]}"
-        """Name and the first digits of the file's sha256: the same id means comparable vectors."""
+        recorded = self.description
+        self.encoder_id = encoder_id_of(path.stem, self._flat) if recorded is None else recorded.encoder_id
+        """A name and the first digits of the model's sha256: the same id means comparable vectors."""
         self._runs: dict[int, _Run] = {}
         try:
+            self.side = _side(self._flat)
             self.dimensions = self._run(1).dimensions
         except (ValueError, RuntimeError) as error:
-            raise ConfigurationError(f"{path} is no encoder of {SIDE}x{SIDE} RGB pictures: {error}") from error
+            raise ConfigurationError(f"{path} is no encoder of square RGB pictures: {error}") from error
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed RGB pictures, uint8 (n, 224, 224, 3), as unit vectors, float32 (n, dimensions)."""
-        if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE, 3):
-            raise ValueError(f"give uint8 (n, {SIDE}, {SIDE}, 3), not {images.dtype} {images.shape}")
+        """Embed RGB pictures, uint8 (n, side, side, 3), as unit vectors, float32 (n, dimensions)."""
+        if images.dtype != np.uint8 or images.shape[1:] != (self.side, self.side, 3):
+            raise ValueError(f"give uint8 (n, {self.side}, {self.side}, 3), not {images.dtype} {images.shape}")
         features = np.empty((len(images), self.dimensions), np.float32)
         whole = len(images) - len(images) % CHUNK
         for start in range(0, whole, CHUNK):
@@ -64,20 +61,19 @@ class Encoder:
     def _run(self, size: int) -> _Run:
         """The model laid out for batches of one size; laying it out again for each batch costs more than a run."""
         if size not in self._runs:
-            self._runs[size] = _Run(self._flat, size, self._num_threads)
+            self._runs[size] = _Run(self._flat, (size, self.side), self._num_threads)
         return self._runs[size]
 
 
 class _Run:
-    """An interpreter whose input holds exactly ``size`` pictures."""
+    """An interpreter whose input holds exactly so many pictures of so many pixels a side."""
 
-    def __init__(self, flat: bytes, size: int, num_threads: int) -> None:
+    def __init__(self, flat: bytes, shape: tuple[int, int], num_threads: int) -> None:
+        size, side = shape
         self._interpreter: Any = Interpreter(model_content=flat, num_threads=num_threads)
-        (given,) = self._interpreter.get_input_details()
-        if given["dtype"] is not np.float32 or len(given["shape"]) != 4:
-            raise ValueError(f"its input is {given['dtype'].__name__} {given['shape'].tolist()}")
+        given = _input(self._interpreter)
         self._input = given["index"]
-        self._interpreter.resize_tensor_input(self._input, (size, SIDE, SIDE, 3), strict=True)
+        self._interpreter.resize_tensor_input(self._input, (size, side, side, 3), strict=True)
         self._interpreter.allocate_tensors()
         result = self._interpreter.get_output_details()[0]
         if len(result["shape"]) != 2:
@@ -90,3 +86,18 @@ class _Run:
         self._interpreter.invoke()
         features: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return features
+
+
+def _input(interpreter: Any) -> Any:
+    (given,) = interpreter.get_input_details()
+    if given["dtype"] is not np.float32 or len(given["shape"]) != 4:
+        raise ValueError(f"its input is {given['dtype'].__name__} {given['shape'].tolist()}")
+    return given
+
+
+def _side(flat: bytes) -> int:
+    """Height and width of the input; ``SIDE`` where the model takes any."""
+    _, height, width, channels = _input(Interpreter(model_content=flat))["shape_signature"].tolist()
+    if height != width or channels != 3:
+        raise ValueError(f"its input is {height}x{width} with {channels} channels")
+    return SIDE if height < 0 else int(height)

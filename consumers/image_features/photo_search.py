@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from consumers.image_features.cleaning import CLEANING_ID, Pixels, square_of, whole_picture
+from consumers.image_features.cleaning import Pixels, comparable_id, square_of, whole_picture
 from consumers.image_features.encoder import Encoder
 from consumers.image_features.object_box import Box, object_box
 from consumers.image_features.settings import ImageLimits
@@ -40,7 +40,7 @@ class PhotoSearch:
         self._encoder = encoder
         self._nearest = nearest
         self._limits = limits
-        self._encoder_id = f"{encoder.encoder_id}-{CLEANING_ID}"
+        self._encoder_id = comparable_id(encoder)
         self._one_at_a_time = threading.Lock()
 
     def search(self, data: bytes, count: int = 20, category: str | None = None) -> PhotoMatches:
@@ -54,18 +54,18 @@ class PhotoSearch:
 
     def embed(self, data: bytes) -> tuple[Feature, Box | None]:
         """The feature of the photo's object, or of the whole photo where none stands out."""
-        picture = whole_picture(data, self._limits)
+        picture = whole_picture(data, self._limits, self._encoder.side)
         box = object_box(picture)
-        pixels = _square_around(picture, box or Box(0.0, 0.0, 1.0, 1.0))
+        pixels = _square_around(picture, box or Box(0.0, 0.0, 1.0, 1.0), self._encoder.side)
         with self._one_at_a_time:
             (row,) = self._encoder.embed(pixels[None])
         return Feature(self._encoder_id, row.astype(np.float16)), box
 
 
-def _square_around(picture: Image.Image, box: Box) -> Pixels:
+def _square_around(picture: Image.Image, box: Box, pixels: int) -> Pixels:
     """The square that holds the box where the picture has room for it, else the largest that it has."""
     width, height = picture.size
     side = min(max((box.right - box.left) * width, (box.bottom - box.top) * height), width, height)
     left = min(max(0.0, ((box.left + box.right) * width - side) / 2), width - side)
     top = min(max(0.0, ((box.top + box.bottom) * height - side) / 2), height - side)
-    return square_of(picture, (left, top, left + side, top + side))
+    return square_of(picture, (left, top, left + side, top + side), pixels)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SHIPPED_ENCODER = "mobilenet-v2"
+"""The encoder that comes with the project and needs no download."""
+
 
 def available_cpus() -> int:
     """How many CPUs this process may use."""
@@ -78,7 +81,13 @@ class ImageSettings(_Frozen):
     fetch: FetchSettings = FetchSettings()
     retry: RetryPolicy = RetryPolicy()
     pipeline: PipelineSettings = PipelineSettings()
-    model_path: Path | None = Field(default=None, description="a .tflite encoder; unset: the one that is shipped")
+    encoder: str = Field(
+        default=SHIPPED_ENCODER,
+        description="a network by its name (see `recsys encoder list`), or the path of a .tflite file",
+    )
+    encoders_dir: Path = Field(
+        default=Path("encoders"), description="folder of the files that `recsys encoder export` makes"
+    )
     embed_batch: int = Field(default=32, ge=1, le=1024, description="pictures embedded in one go")
     remembered_vectors: int = Field(
         default=4096, ge=0, description="vectors kept by digest, for a photograph that several products share"

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from consumers.image_features.cleaning import CLEANING_ID, clean
+from consumers.image_features.cleaning import clean, comparable_id
 from consumers.image_features.encoder import Encoder
+from consumers.image_features.encoders import encoder_path
 from consumers.image_features.fetching import ImageFetcher
 from consumers.image_features.pipeline import Failed, Fetched, ImagePipeline
 from consumers.image_features.settings import ImageSettings
@@ -58,14 +59,14 @@ class ImageFeaturesStage(Stage):
         rng: random.Random | None = None,
     ) -> None:
         settings = settings or ImageSettings()
-        self._encoder = encoder or Encoder(settings.model_path)
-        self.encoder_id = f"{self._encoder.encoder_id}-{CLEANING_ID}"
+        self._encoder = encoder or Encoder(encoder_path(settings.encoder, settings.encoders_dir))
+        self.encoder_id = comparable_id(self._encoder)
         """Encoder and cleaning together: vectors with the same id are comparable."""
         self._embed_batch = settings.embed_batch
         self._fetcher = ImageFetcher(settings.fetch, settings.limits, settings.pipeline.fetchers)
         self._pipeline = ImagePipeline(
             self._fetcher.fetch,
-            functools.partial(clean, limits=settings.limits),
+            functools.partial(clean, limits=settings.limits, side=self._encoder.side),
             settings.pipeline,
             settings.retry,
             now_seconds=now_seconds,

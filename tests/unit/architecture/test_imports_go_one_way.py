@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-PACKAGES = ("schemas", "recsys", "consumers", "producers", "storefront", "deploy", "benchmarks", "cli")
+PACKAGES = ("schemas", "recsys", "consumers", "producers", "storefront", "deploy", "training", "benchmarks", "cli")
 
 MAY_IMPORT: dict[str, set[str]] = {
     "schemas": set(),
@@ -20,8 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "producers": {"schemas"},
     "storefront": {"schemas", "recsys", "consumers", "producers"},
     "deploy": {"schemas"},
-    "benchmarks": {"schemas", "recsys", "consumers", "producers", "storefront", "deploy"},
-    "cli": {"schemas", "recsys", "consumers", "producers", "storefront", "deploy", "benchmarks"},
+    "training": {"schemas", "recsys", "consumers", "producers"},
+    "benchmarks": {"schemas", "recsys", "consumers", "producers", "storefront", "deploy", "training"},
+    "cli": {"schemas", "recsys", "consumers", "producers", "storefront", "deploy", "training", "benchmarks"},
 }
 
 CORE_LIBRARIES = {"schemas", "recsys", "numpy", "scipy", "sklearn"}
@@ -31,7 +32,8 @@ CORE_STANDARD_LIBRARY = {
 }  # fmt: skip
 """What a pure core can want: no clock, no environment, no files, no network, no threads."""
 
-TRAINING_ONLY = {"tensorflow", "keras"}
+TRAINING_ONLY = {"tensorflow", "keras", "matplotlib"}
+"""Libraries of the train group, which no stage has: ``training`` alone may import them."""
 
 
 def _files(package: str) -> list[Path]:
@@ -79,7 +81,7 @@ def test_the_core_imports_nothing_that_touches_the_world() -> None:
 
 
 def test_tensorflow_is_imported_only_where_a_network_is_made() -> None:
-    for package in PACKAGES:
+    for package in set(PACKAGES) - {"training"}:
         for path in _files(package):
             if "model" in path.relative_to(ROOT).parts:
                 continue
@@ -90,3 +92,13 @@ def test_tensorflow_is_imported_only_where_a_network_is_made() -> None:
 def test_every_package_is_covered() -> None:
     here = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert here == set(PACKAGES)
+
+
+def test_the_command_line_looks_at_training_only_where_it_trains() -> None:
+    for path in _files("cli"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] != "training", (
+                    f"{path.relative_to(ROOT)}: within a function"
+                )

@@ -84,5 +84,5 @@ def test_a_file_that_is_no_model_is_a_configuration_error(tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError, match=r"cannot read the encoder .*name a \.tflite file"):
         Encoder(tmp_path / "absent.tflite")
     (tmp_path / "text.tflite").write_text("no model")
-    with pytest.raises(ConfigurationError, match="is no encoder of 224x224 RGB pictures"):
+    with pytest.raises(ConfigurationError, match="is no encoder of square RGB pictures"):
         Encoder(tmp_path / "text.tflite")

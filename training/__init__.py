@@ -1,0 +1,1 @@
+"""Networks made, converted and tuned with TensorFlow; nothing that runs in a shop imports this package."""
