@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-_STAGES = ("image-features", "similar-products", "interactions", "item-neighbours", "trending")
+_STAGES = ("image-features", "similar-products", "interactions", "item-neighbours", "item-factors", "trending")
 
 
 def _complete(incomplete: str) -> list[str]:

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.image_features.settings import ImageSettings
 from consumers.interactions.settings import InteractionSettings
+from consumers.item_factors.settings import ItemFactorSettings
 from consumers.item_neighbours.settings import ItemNeighbourSettings
 from consumers.runtime.settings import RuntimeSettings
 from consumers.similar_products.settings import SimilarProductsSettings
@@ -63,6 +64,9 @@ class Configuration(BaseModel):
     )
     item_neighbours: ItemNeighbourSettings = Field(
         default=ItemNeighbourSettings(), description="viewed next and bought together"
+    )
+    item_factors: ItemFactorSettings = Field(
+        default=ItemFactorSettings(), description="matrix factorisation of who visited what"
     )
     trending: TrendingSettings = Field(default=TrendingSettings(), description="trending and popular")
 

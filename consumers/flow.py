@@ -107,12 +107,13 @@ class BehaviourFlow(Flow):
 
     def __init__(self, configuration: Configuration) -> None:
         self._interactions = InteractionsStage(configuration.interactions)
-        others = [make_stage(name, configuration) for name in ("item-neighbours", "trending")]
+        others = [make_stage(name, configuration) for name in ("item-neighbours", "item-factors", "trending")]
         super().__init__([self._interactions, *others])
 
     def recommend(self, subject: str, n: int, *, excluded: Iterable[str] = ()) -> list[ListedProduct]:
         """The for-you list as it would be published now; without a history, what it is for a newcomer."""
-        return self.recommend_for(self._interactions.history(subject) or History(), n, excluded=excluded)
+        history = self._interactions.history(subject) or History()
+        return self._interactions.for_you.recommend(history, n, excluded=excluded, subject=subject)
 
     def recommend_for(self, history: History, n: int, *, excluded: Iterable[str] = ()) -> list[ListedProduct]:
         """The for-you list that follows from a history, whosever it is."""

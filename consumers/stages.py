@@ -14,6 +14,7 @@ _CLASSES = {
     "similar-products": ("consumers.similar_products.stage", "SimilarProductsStage"),
     "interactions": ("consumers.interactions.stage", "InteractionsStage"),
     "item-neighbours": ("consumers.item_neighbours.stage", "ItemNeighboursStage"),
+    "item-factors": ("consumers.item_factors.stage", "ItemFactorsStage"),
     "trending": ("consumers.trending.stage", "TrendingStage"),
 }
 

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from recsys.catalogue import Catalogue, CatalogueChange
 from recsys.histories import History
 from recsys.scoring.blend import Blend
+from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
 from recsys.scoring.query import QueryRules, make_queries
 from recsys.scoring.scorers import ListScorer, NeighbourScorer, Scorer
+from recsys.scoring.session_scorer import SessionScorer
 from recsys.scoring.slots import ProductSlots
+from recsys.sessions.index import SessionRules
+from recsys.sessions.vmis import VmisRules
 from schemas.events import Kind, ListedProduct, ProductCreated, Reason, RecommendationUpdated
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRules:
+    """How each scorer scores."""
+
+    rows: RowScoring = field(default_factory=RowScoring)
+    sessions: SessionRules = field(default_factory=SessionRules)
+    neighbours: VmisRules = field(default_factory=VmisRules)
+    fold_in: FoldInRules = field(default_factory=FoldInRules)
 
 
 class ForYou:
     """Everything that a for-you list follows from but the history itself. Recommending changes nothing."""
 
-    def __init__(self, query_rules: QueryRules, row_scoring: RowScoring, weights: Mapping[str, float]) -> None:
+    def __init__(self, query_rules: QueryRules, rules: ScoringRules, weights: Mapping[str, float]) -> None:
         self._query_rules = query_rules
         self._catalogue = Catalogue()
         self._slots = ProductSlots(self._catalogue)
-        self.tables = NeighbourTables(self._slots, row_scoring)
+        self.tables = NeighbourTables(self._slots, rules.rows)
+        self.sessions = SessionScorer(self._slots, rules.neighbours, rules.sessions)
+        self.factors = FactorScorer(self._slots, rules.fold_in)
         self._lists = {
             Kind.TRENDING: ListScorer("trending", Reason.TRENDING),
             Kind.POPULAR: ListScorer("popular", Reason.POPULAR),
@@ -30,6 +47,8 @@ class ForYou:
             NeighbourScorer("viewed_next", Reason.BECAUSE_VIEWED, self.tables.viewed),
             NeighbourScorer("bought_together", Reason.BOUGHT_TOGETHER, self.tables.bought),
             NeighbourScorer("similar", Reason.LOOKS_LIKE, self.tables.similar),
+            self.sessions,
+            self.factors,
             *self._lists.values(),
         ]
         self._blend = Blend(self._slots, scorers, weights)
@@ -55,19 +74,25 @@ class ForYou:
         """Take the shop's trending or popular list as it is now."""
         self._lists[kind].put(None if listed is None else ranked(self._slots, listed))
 
-    def recommend(self, history: History, n: int, *, excluded: Iterable[str] = ()) -> list[ListedProduct]:
-        """The list of a history: what was bought is left out, and what is ``excluded``."""
-        return self._recommend([history], n, excluded)[0]
+    def recommend(
+        self, history: History, n: int, *, excluded: Iterable[str] = (), subject: str = ""
+    ) -> list[ListedProduct]:
+        """The list of a history: what was bought is left out, and what is ``excluded``.
 
-    def recommend_many(self, histories: Sequence[History], n: int) -> Iterator[list[ListedProduct]]:
-        """The lists of several histories, each as ``recommend`` gives it."""
+        What is known of the ``subject``'s earlier visits by other ways is left out of account.
+        """
+        return self._recommend([(subject, history)], n, excluded)[0]
+
+    def recommend_many(self, histories: Sequence[tuple[str, History]], n: int) -> Iterator[list[ListedProduct]]:
+        """The lists of several subjects' histories, each as ``recommend`` gives it."""
         at_once = self._blend.max_queries
         for start in range(0, len(histories), at_once):
             yield from self._recommend(histories[start : start + at_once], n)
 
     def _recommend(
-        self, histories: Sequence[History], n: int, excluded: Iterable[str] = ()
+        self, histories: Sequence[tuple[str, History]], n: int, excluded: Iterable[str] = ()
     ) -> list[list[ListedProduct]]:
-        out = [history.bought().union(excluded) for history in histories]
-        latest = (history.latest() for history in histories)
-        return self._blend.recommend(make_queries(latest, self._query_rules, excluded=out, n=n))
+        out = [history.bought().union(excluded) for _, history in histories]
+        latest = (history.latest() for _, history in histories)
+        subjects = [subject for subject, _ in histories]
+        return self._blend.recommend(make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=n))

@@ -64,6 +64,8 @@ class Reason:
     TRENDING = "trending"
     POPULAR = "popular"
     NEW = "new"
+    SHOPPERS_LIKE_YOU = "shoppers-like-you"
+    YOUR_TASTE = "your-taste"
 
 
 def _check_id(name: str, value: object) -> None:

@@ -17,6 +17,8 @@ _REASONS = {
     Reason.TRENDING: ("trending in {}", "trending now"),
     Reason.POPULAR: ("popular in {}", "popular"),
     Reason.NEW: ("new in {}", "new in the shop"),
+    Reason.SHOPPERS_LIKE_YOU: ("shoppers like you, after {}", "shoppers like you viewed it"),
+    Reason.YOUR_TASTE: ("like {}, to your taste", "to your taste"),
 }
 _ABOUT_CATEGORIES = frozenset({Reason.TRENDING, Reason.POPULAR, Reason.NEW})
 _ABOUT_PRODUCTS = {

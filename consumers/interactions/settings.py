@@ -5,9 +5,13 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.co_visits import ActionWeights, PairRules
+from recsys.for_you import ScoringRules
 from recsys.histories import HistoryRules
+from recsys.scoring.factor_scorer import FoldInRules
 from recsys.scoring.neighbour_tables import RowScoring
 from recsys.scoring.query import QueryRules
+from recsys.sessions.index import SessionRules
+from recsys.sessions.vmis import MAX_RANKS, VmisRules
 
 _DAY_MS = 86_400_000
 
@@ -34,8 +38,46 @@ class BlendSettings(_Frozen):
     viewed_next: float = Field(default=1.0, ge=0, description="viewed with what the shopper viewed")
     bought_together: float = Field(default=0.4, ge=0, description="bought with what the shopper did anything with")
     similar: float = Field(default=0.25, ge=0, description="looks like what the shopper viewed")
+    sessions: float = Field(default=1.0, ge=0, description="visited in the sessions most like the shopper's")
+    factors: float = Field(default=0.8, ge=0, description="suits the shopper's taste, by matrix factorisation")
     trending: float = Field(default=0.02, ge=0, description="trending in the shop")
     popular: float = Field(default=0.02, ge=0, description="popular in the shop")
+
+
+class NeighbourSessionSettings(_Frozen):
+    """Whose sessions count as like a shopper's."""
+
+    retention_days: float = Field(default=365.0, gt=0, description="age at which sessions of others expire")
+    max_sessions: int = Field(default=200_000, ge=8, description="sessions of others that are kept")
+    max_session_items: int = Field(default=200, ge=1, description="products of a session, the latest")
+    recent_sessions: int = Field(
+        default=500, ge=1, description="sessions of a product that are looked at, the latest"
+    )
+    neighbours: int = Field(default=100, ge=1, description="sessions that speak, the most like the shopper's")
+    max_items: int = Field(default=20, ge=1, le=MAX_RANKS, description="the shopper's products of late that count")
+
+    def session_rules(self) -> SessionRules:
+        """What is kept, for the core."""
+        return SessionRules(round(self.retention_days * _DAY_MS), self.max_sessions, self.max_session_items)
+
+    def rules(self) -> VmisRules:
+        """What is asked, for the core."""
+        return VmisRules(self.recent_sessions, self.neighbours, self.max_items)
+
+
+class FoldInSettings(_Frozen):
+    """How a shopper's taste follows from products of late; ``alpha`` and ``regularisation`` are item-factors'."""
+
+    alpha: float = Field(default=2.0, gt=0, description="how much more a visit says than none does")
+    regularisation: float = Field(default=20.0, gt=0, description="pull towards no taste at all")
+    rank_decay: float = Field(
+        default=0.7, gt=0, le=1, description="what a product says, as a share of what the next one after it says"
+    )
+    most: int = Field(default=200, ge=1, description="products that are scored, the best")
+
+    def rules(self) -> FoldInRules:
+        """The same for the core."""
+        return FoldInRules(self.alpha, self.regularisation, self.rank_decay, self.most)
 
 
 class InteractionSettings(_Frozen):
@@ -66,6 +108,8 @@ class InteractionSettings(_Frozen):
         default=0.3, ge=0, le=1, description="what being viewed before counts, where being viewed after counts one"
     )
     damping: float = Field(default=2.0, ge=0, description="visits added to a product's own against chance")
+    neighbours: NeighbourSessionSettings = NeighbourSessionSettings()
+    fold_in: FoldInSettings = FoldInSettings()
     blend: BlendSettings = BlendSettings()
     max_relisted: int = Field(
         default=500, ge=1, description="lists in one round that are made anew because a product vanished"
@@ -91,6 +135,7 @@ class InteractionSettings(_Frozen):
         half_life_ms = max(1, round(self.interest_half_life_days * _DAY_MS))
         return QueryRules(self.max_recent, half_life_ms, self.action_weights.rules())
 
-    def row_scoring(self) -> RowScoring:
-        """How co-occurrence rows become scores."""
-        return RowScoring(self.before_share, self.damping)
+    def scoring_rules(self) -> ScoringRules:
+        """How each scorer scores."""
+        rows = RowScoring(self.before_share, self.damping)
+        return ScoringRules(rows, self.neighbours.session_rules(), self.neighbours.rules(), self.fold_in.rules())

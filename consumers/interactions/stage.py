@@ -30,6 +30,7 @@ from schemas.events import (
 from schemas.topics import (
     CART_ADD,
     INTERACTION_STATE,
+    ITEM_FACTORS,
     ITEM_STATE,
     PDP_VIEW,
     PRODUCT_CREATED,
@@ -57,7 +58,7 @@ class InteractionsStage(Stage):
     spec = StageSpec(
         "interactions",
         inputs=(PDP_VIEW, CART_ADD, PURCHASE, USER_UPDATED),
-        tables=(PRODUCT_CREATED, ITEM_STATE, RECOMMENDATION_UPDATED),
+        tables=(PRODUCT_CREATED, ITEM_STATE, ITEM_FACTORS, INTERACTION_STATE, RECOMMENDATION_UPDATED),
         changelogs=(INTERACTION_STATE,),
         undecoded=frozenset({ITEM_STATE.name, RECOMMENDATION_UPDATED.name}),
     )
@@ -66,7 +67,7 @@ class InteractionsStage(Stage):
         self._settings = settings = settings or InteractionSettings()
         self._history_rules = settings.history_rules()
         self._pair_rules = settings.pair_rules()
-        self.for_you = ForYou(settings.query_rules(), settings.row_scoring(), settings.blend.model_dump())
+        self.for_you = ForYou(settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump())
         self._shards: dict[int, dict[str, History]] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
         self._catalogue_cause = NO_CAUSE
@@ -101,6 +102,8 @@ class InteractionsStage(Stage):
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
         vanished: dict[str, Cause] = {}
+        sessions = {message.key: message.value for message in messages if message.topic == INTERACTION_STATE.name}
+        factors = [(message.key, message.value) for message in messages if message.topic == ITEM_FACTORS.name]
         for message in messages:
             data = message.record.value
             if message.topic == ITEM_STATE.name:
@@ -111,10 +114,12 @@ class InteractionsStage(Stage):
                     self._catalogue_cause = Cause.of(message)
                 if change is not None and change.vanished:
                     vanished[message.key] = self._catalogue_cause
-            elif message.key.startswith(_SIMILAR):
-                self.for_you.tables.put_looks(message.key.removeprefix(_SIMILAR), data)
-            else:
-                self.for_you.put_list(_SHOP_LISTS[message.key], _shop_list(data))
+            elif message.topic == RECOMMENDATION_UPDATED.name:
+                self._take_list(message.key, data)
+        if sessions:
+            self.for_you.sessions.put(sessions)
+        if factors:
+            self.for_you.factors.put(factors)
         if vanished:
             self._find_outdated(self._shards, vanished)
         self.poll(out)
@@ -183,6 +188,12 @@ class InteractionsStage(Stage):
             shard[subject] = history
         return newest
 
+    def _take_list(self, key: str, data: bytes | None) -> None:
+        if key.startswith(_SIMILAR):
+            self.for_you.tables.put_looks(key.removeprefix(_SIMILAR), data)
+        else:
+            self.for_you.put_list(_SHOP_LISTS[key], _shop_list(data))
+
     def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, Cause]) -> None:
         for partition in partitions:
             for subject, history in self._shards.get(partition, {}).items():
@@ -192,9 +203,11 @@ class InteractionsStage(Stage):
 
     def _publish(self, touched: Mapping[tuple[int, str], Cause], out: Outbox) -> None:
         """Write the histories of some shoppers, each after the list if that changed."""
-        histories = [self._shards[partition][subject] for partition, subject in touched]
+        histories = [(subject, self._shards[partition][subject]) for partition, subject in touched]
         lists = self.for_you.recommend_many(histories, self._settings.list_length)
-        for ((partition, subject), cause), history, items in zip(touched.items(), histories, lists, strict=True):
+        for (partition, _), cause, (subject, history), items in zip(
+            touched, touched.values(), histories, lists, strict=True
+        ):
             self._outdated.get(partition, {}).pop(subject, None)
             listed = tuple(item.product_id for item in items)
             if listed != history.listed:

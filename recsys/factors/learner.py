@@ -99,6 +99,16 @@ class FactorLearner:
         self._solve_items(changes.items)
         self.take_turns(round(self._rules.turns * len(changes.items)))
 
+    def remember(self, sessions: Sessions) -> None:
+        """Take sessions back after a restart; ``recall`` learns from them, once all are there."""
+        self.index.put(sessions)
+
+    def recall(self) -> None:
+        """Solve all shoppers, from the vectors that were restored, and the items that have none of those."""
+        self._solve_users(np.flatnonzero(self.index.latest >= 0))
+        visited = np.flatnonzero(self.index.sessions_of.lengths[: len(self._ids)])
+        self._solve_items(visited[~self._taken[visited].any(axis=1)])
+
     def take_turns(self, items: int) -> None:
         """Solve so many items that have waited longest, after as large a share of the shoppers."""
         if items > 0:

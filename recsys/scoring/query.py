@@ -31,7 +31,8 @@ class Queries:
     """Some shoppers' products of late; one position in the columns is one product of one query, latest first.
 
     ``owners`` say whose it is (int64, ascending). ``weights`` say how much a product says about what comes next;
-    a query's add up to one (float64). ``excluded`` is one collection of products a query.
+    a query's add up to one (float64). ``excluded`` is one collection of products a query; ``subjects`` are who
+    asks, empty for nobody in particular.
     """
 
     product_ids: Sequence[str]
@@ -39,6 +40,7 @@ class Queries:
     weights: Floats
     bought: Sequence[bool]
     excluded: Sequence[Collection[str]]
+    subjects: Sequence[str]
     n: int = 20
 
     def __len__(self) -> int:
@@ -50,6 +52,7 @@ def make_queries(
     rules: QueryRules,
     *,
     excluded: Sequence[Collection[str]],
+    subjects: Sequence[str],
     n: int = 20,
 ) -> Queries:
     """The queries of histories, each given latest event first.
@@ -77,7 +80,7 @@ def make_queries(
     weights *= np.exp2(-ages_ms / rules.half_life_ms)
     sums = sums_by_group(owners, weights, len(lengths))[owners]
     np.divide(weights, sums, out=weights, where=sums > 0.0)
-    return Queries(product_ids, owners, weights, bought, excluded, n)
+    return Queries(product_ids, owners, weights, bought, excluded, subjects, n)
 
 
 def _take(

@@ -45,6 +45,11 @@ class ProductSlots:
                 self._append(product_id)
         return np.fromiter((slots[product_id] for product_id in product_ids), np.int32, len(product_ids))
 
+    def numbers(self, product_ids: Sequence[str]) -> Slots:
+        """The products' numbers, int32, -1 where they have none."""
+        get = self._slots.get
+        return np.fromiter((get(product_id, -1) for product_id in product_ids), np.int32, len(product_ids))
+
     def refresh(self, product_id: str) -> None:
         """Take over what the catalogue says of a product now."""
         slot = self._slots.get(product_id)

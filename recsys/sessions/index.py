@@ -88,7 +88,8 @@ class SessionIndex:
         self._numbers: dict[str, int] = {}
         self._subjects: list[str] = []
         self._free: list[int] = []
-        self._newest_ms = 0
+        self.newest_ms = 0
+        """Time of the latest visit of all."""
         self._cutoff_ms = 0
 
     def __len__(self) -> int:
@@ -163,7 +164,7 @@ class SessionIndex:
             rank = np.empty(len(owners), np.int64)
             rank[order] = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
             kept &= rank < limit
-        self._newest_ms = max(self._newest_ms, int(newest.max(initial=0)))
+        self.newest_ms = max(self.newest_ms, int(newest.max(initial=0)))
         if kept.all():
             return sessions
         counts = np.bincount(owners[kept], minlength=len(counts))
@@ -237,7 +238,7 @@ class SessionIndex:
     def _retain(self, changes: Changes) -> Changes:
         """Drop what is too old by now, and what is too much."""
         step = max(1, self._rules.retention_ms // _STEPS)
-        cutoff = max(0, self._newest_ms - self._rules.retention_ms) // step * step
+        cutoff = max(0, self.newest_ms - self._rules.retention_ms) // step * step
         if cutoff > self._cutoff_ms:
             self._cutoff_ms = cutoff
             expired = (self.latest >= 0) & (self.latest < cutoff << _HASH_BITS)

@@ -21,7 +21,7 @@ from schemas.kafka_settings import KafkaSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-STAGES = ("image-features", "similar-products", "interactions", "item-neighbours", "trending")
+STAGES = ("image-features", "similar-products", "interactions", "item-neighbours", "item-factors", "trending")
 
 
 class Demo:

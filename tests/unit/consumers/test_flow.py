@@ -6,8 +6,10 @@ import pytest
 
 from consumers.configuration import Configuration
 from consumers.flow import BehaviourFlow, EventsRefusedError
+from consumers.interactions.settings import BlendSettings, FoldInSettings, InteractionSettings
+from consumers.item_factors.settings import ItemFactorSettings
 from recsys.histories import History, history_event
-from schemas.events import Action, ListedProduct, PdpView, ProductCreated, Purchase
+from schemas.events import Action, ListedProduct, PdpView, ProductCreated, Purchase, Reason
 from schemas.topics import TOPICS
 
 PRODUCTS = [ProductCreated(product_id, 0) for product_id in "abcde"]
@@ -18,8 +20,12 @@ VIEWS = [
 ]
 
 
-def fed(batch: int) -> BehaviourFlow:
-    flow = BehaviourFlow(Configuration())
+WITHOUT_FACTORS = Configuration(interactions=InteractionSettings(blend=BlendSettings(factors=0)))
+"""Vectors are learnt step by step, so how far they are depends on the batches."""
+
+
+def fed(batch: int, configuration: Configuration = WITHOUT_FACTORS) -> BehaviourFlow:
+    flow = BehaviourFlow(configuration)
     flow.feed(PRODUCTS)
     flow.feed(VIEWS, batch)
     return flow
@@ -34,6 +40,15 @@ def test_batches_do_not_matter() -> None:
     for user in range(12):
         assert rounded(whole.recommend(f"u{user}", 5)) == rounded(single.recommend(f"u{user}", 5))
     assert whole.outcomes("interactions")["pdp-view", "processed"] == len(VIEWS)
+
+
+def test_factors_are_learnt_along_the_way() -> None:
+    weights = BlendSettings(viewed_next=0, bought_together=0, similar=0, sessions=0, trending=0, popular=0)
+    interactions = InteractionSettings(blend=weights, fold_in=FoldInSettings(regularisation=0.1))
+    flow = fed(10, Configuration(interactions=interactions, item_factors=ItemFactorSettings(regularisation=0.1)))
+    assert {item.reason for item in flow.recommend("u1", 5)} == {Reason.YOUR_TASTE}
+    assert {item.product_id for item in flow.recommend("u1", 3)} == set("abc")
+    assert not flow.recommend("nobody", 5)
 
 
 def test_the_log_lets_go_of_what_every_stage_has_taken() -> None:

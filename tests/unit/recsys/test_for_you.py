@@ -6,16 +6,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.for_you import ForYou
+from recsys.for_you import ForYou, ScoringRules
 from recsys.histories import History, HistoryEvent, HistoryRules
 from recsys.scoring.blend import Blend
-from recsys.scoring.neighbour_tables import RowScoring
 from recsys.scoring.query import QueryRules, make_queries
 from schemas.codec import encode
 from schemas.errors import ConfigurationError
 from schemas.events import Action, ItemState, Kind, ListedProduct, ProductCreated, Reason, RecommendationUpdated
 
-WEIGHTS = {"viewed_next": 1.0, "bought_together": 1.0, "similar": 1.0, "trending": 0.02, "popular": 0.02}
+WEIGHTS = {
+    "viewed_next": 1.0,
+    "bought_together": 1.0,
+    "similar": 1.0,
+    "sessions": 1.0,
+    "factors": 0.8,
+    "trending": 0.02,
+    "popular": 0.02,
+}
 
 
 def row(product_id: str, *companions: str, share: float = 1.0) -> bytes:
@@ -24,7 +31,7 @@ def row(product_id: str, *companions: str, share: float = 1.0) -> bytes:
 
 
 def core(**weights: float) -> ForYou:
-    for_you = ForYou(QueryRules(), RowScoring(), {**WEIGHTS, **weights})
+    for_you = ForYou(QueryRules(), ScoringRules(), {**WEIGHTS, **weights})
     for product_id in "abcdp":
         for_you.put_product(product_id, ProductCreated(product_id, 1))
     for_you.tables.put_row("p", row("p", "c", "b", "a"))
@@ -92,12 +99,12 @@ def test_a_weight_of_zero_leaves_a_scorer_out() -> None:
 
 def test_a_missing_weight_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no weight for viewed_next"):
-        ForYou(QueryRules(), RowScoring(), {name: 1.0 for name in WEIGHTS if name != "viewed_next"})
+        ForYou(QueryRules(), ScoringRules(), {name: 1.0 for name in WEIGHTS if name != "viewed_next"})
 
 
 def test_the_weights_of_a_query_add_up_to_one() -> None:
     made = history(("a", Action.VIEW, 1.0), ("b", Action.CART_ADD, 2.0), ("c", Action.PURCHASE, 1.0))
-    query = make_queries([made.latest()], QueryRules(max_recent=2), excluded=[()])
+    query = make_queries([made.latest()], QueryRules(max_recent=2), excluded=[()], subjects=[""])
     assert query.product_ids == ["c", "b"]
     assert query.weights.sum() == pytest.approx(1.0)
 
@@ -113,8 +120,8 @@ def test_many_lists_are_those_that_each_history_has_alone(
     for_you = core()
     for_you.tables.put_row("a", row("a", "a", "d", "c", "q", share=0.7))
     for_you.tables.put_row("b", row("b", "p", "d", share=0.3))
-    histories = [history(*events) for events in shoppers]
-    singly = [for_you.recommend(each, n) for each in histories]
+    histories = [("", history(*events)) for events in shoppers]
+    singly = [for_you.recommend(each, n) for _, each in histories]
     with patch.object(Blend, "max_queries", at_once):
         assert list(for_you.recommend_many(histories, n)) == singly
     assert list(for_you.recommend_many(histories, n)) == singly
@@ -126,7 +133,7 @@ def test_more_products_than_there_was_room_for_are_listed_like_any() -> None:
     for product_id in many:
         for_you.put_product(product_id, ProductCreated(product_id, 1))
     for_you.tables.put_row("m0000", row("m0000", *many[-3:]))
-    made = [history(("p", Action.VIEW, 1.0)), history(("m0000", Action.VIEW, 1.0))]
+    made = [("u", history(("p", Action.VIEW, 1.0))), ("v", history(("m0000", Action.VIEW, 1.0)))]
     first, second = for_you.recommend_many(made, 10)
     assert ids(first) == ["a", "b", "c", "d"]
     assert ids(second) == [*many[-3:], "d"]

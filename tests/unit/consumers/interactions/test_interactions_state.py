@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.interactions.settings import InteractionSettings
+from consumers.interactions.settings import BlendSettings, InteractionSettings
 from consumers.interactions.stage import InteractionsStage
 from consumers.runtime.memory import MemoryLog, MemoryTransport
 from consumers.runtime.outbox import Outbox
@@ -32,7 +32,8 @@ from schemas.events import (
 from schemas.keys import key_of
 
 PRODUCTS = "abcdp"
-SETTINGS = InteractionSettings(max_events=6, list_length=3, max_relisted=1)
+SETTINGS = InteractionSettings(max_events=6, list_length=3, max_relisted=1, blend=BlendSettings(sessions=0))
+"""Without the sessions of others: a list follows from those that there were when it was made."""
 
 
 def row(product_id: str) -> ItemState:

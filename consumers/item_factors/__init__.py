@@ -1,0 +1,1 @@
+"""The stage that learns matrix-factorisation vectors of products from all shoppers' histories."""

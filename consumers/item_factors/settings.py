@@ -1,0 +1,50 @@
+"""The settings of the item-factors stage: frozen, validated, unknown names refused."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsys.factors.learner import FactorRules
+from recsys.sessions.index import SessionRules
+
+_DAY_MS = 86_400_000
+
+
+class ItemFactorSettings(BaseModel):
+    """The model, and how much of it is solved again as shoppers go on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    factors: int = Field(
+        default=32, ge=1, le=512, description="length of a vector; to change it, empty item-factors"
+    )
+    alpha: float = Field(default=2.0, gt=0, description="how much more a visit says than none does")
+    regularisation: float = Field(default=20.0, gt=0, description="pull towards zero")
+    recent_users: int = Field(
+        default=500, ge=1, description="shoppers that a product's vector follows from, the latest"
+    )
+    turns: float = Field(default=1.0, ge=0, le=100, description="products solved anew for each that was visited")
+    tolerance: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="share of its length that a vector moves until it is published",
+    )
+    retention_days: float = Field(default=365.0, gt=0, description="age at which shoppers' histories expire")
+    max_users: int = Field(default=200_000, ge=8, description="shoppers that are learnt from")
+    batch_histories: int = Field(default=5_000, ge=1, description="histories taken at once")
+
+    def rules(self) -> FactorRules:
+        """The model, for the core."""
+        return FactorRules(
+            factors=self.factors,
+            alpha=self.alpha,
+            regularisation=self.regularisation,
+            recent_users=self.recent_users,
+            turns=self.turns,
+            tolerance=self.tolerance,
+        )
+
+    def session_rules(self) -> SessionRules:
+        """What is kept of shoppers, for the core."""
+        return SessionRules(round(self.retention_days * _DAY_MS), self.max_users)

@@ -1,0 +1,83 @@
+"""What suits a shopper's taste: their vector, folded in from what they did of late, against all products'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.factors.solving import Vectors, Visited, solve
+from recsys.factors.space import VectorSpace
+from recsys.scoring.query import Numbers, Queries
+from recsys.scoring.scorers import NOTHING, Scored
+from recsys.scoring.slots import ProductSlots
+from schemas.events import ItemFactors, Reason
+
+_LEAST = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class FoldInRules:
+    """How a shopper's vector follows from the products of late."""
+
+    alpha: float = 2.0
+    regularisation: float = 20.0
+    rank_decay: float = 0.7
+    """What a product says, as a share of what the one visited next after it says."""
+    most: int = 200
+    """Products that are scored, the best."""
+
+
+class FactorScorer:
+    """Follows the vectors of all products."""
+
+    name = "factors"
+    reason = Reason.YOUR_TASTE
+
+    def __init__(self, slots: ProductSlots, rules: FoldInRules) -> None:
+        self._slots = slots
+        self._rules = rules
+        self._space: VectorSpace | None = None
+
+    def put(self, products: Sequence[tuple[str, ItemFactors | None]]) -> None:
+        """Take products' vectors as they are now, the latest last, None for one that is no more."""
+        latest = {product_id: b"" if factors is None else factors.vector for product_id, factors in products}
+        length = max(map(len, latest.values()), default=0)
+        if self._space is None:
+            self._space = VectorSpace(length // 4)
+        length = 4 * self._space.vectors.shape[1]
+        columns = b"".join(vector if len(vector) == length else bytes(length) for vector in latest.values())
+        slots = self._slots.assign(list(latest)).astype(np.int64)
+        self._space.reserve(self._slots.capacity)
+        self._space.put(slots, np.frombuffer(columns, "<f4").reshape(len(latest), -1).astype(np.float64))
+
+    def score(self, queries: Queries) -> Scored:
+        """The best products that may be recommended, by the product of vectors where that is above zero."""
+        if self._space is None or not len(queries.owners):
+            return NOTHING
+        every = len(self._slots)
+        self._space.reserve(every)
+        users = self._fold_in(queries, self._space)
+        scores = users.astype(np.float32) @ self._space.vectors[:every].T
+        scores *= self._slots.recommendable[:every]
+        least = np.full((len(queries), 1), _LEAST, np.float32)
+        if every > self._rules.most:
+            place = every - self._rules.most
+            least = np.maximum(np.partition(scores, place, axis=1)[:, place : place + 1], least)
+        owners, slots = (scores >= least).nonzero()
+        found = scores[owners, slots].astype(np.float64)
+        return Scored(owners, slots.astype(np.int32), found, np.full(len(owners), -1))
+
+    def _fold_in(self, queries: Queries, space: VectorSpace) -> Vectors:
+        """The shoppers' vectors, shape (queries, factors)."""
+        rules = self._rules
+        counts: Numbers = np.bincount(queries.owners, minlength=len(queries))
+        ranks = np.arange(len(queries.owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        slots = self._slots.numbers(queries.product_ids)
+        counted = (slots >= 0) & (queries.weights > 0.0)
+        weights: NDArray[np.float64] = np.where(counted, np.power(rules.rank_decay, ranks), 0.0)
+        vectors: NDArray[np.float64] = space.vectors[slots].astype(np.float64)
+        gram = space.gram + rules.regularisation * np.eye(len(space.gram))
+        return solve(gram, Visited(counts, vectors, weights), rules.alpha)

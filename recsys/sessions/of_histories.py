@@ -1,0 +1,63 @@
+"""Histories as sessions: each product once, with the time of the latest visit and what the visits amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from recsys.co_visits import ActionWeights
+from recsys.sessions.index import Numbers, Sessions
+from schemas.events import Action, UserHistory
+
+
+def sessions_of(
+    histories: Mapping[str, UserHistory | None],
+    assign: Callable[[Sequence[str]], Numbers],
+    weights: ActionWeights | None = None,
+) -> Sessions:
+    """Histories by subject, None for one that is no more; ``assign`` numbers products.
+
+    A product that was returned as a whole, and not visited otherwise, is left out. Without ``weights`` every
+    product counts one; with them as much as the strongest action with it, all purchases together as one.
+    """
+    product_ids: list[str] = []
+    times_ms: list[int] = []
+    strengths: list[float] = []
+    counts = []
+    for history in histories.values():
+        visits: Mapping[str, int] = {}
+        if history is not None:
+            visits = dict(zip(history.product_ids, history.event_times_ms, strict=True))
+            if weights is not None or min(history.quantities, default=1.0) < 0.0:
+                amounts = _amounts(history, weights or ActionWeights())
+                visits = {product_id: visits[product_id] for product_id in amounts}
+                strengths += amounts.values()
+            if weights is None:
+                del strengths[len(product_ids) :]
+                strengths += [1.0] * len(visits)
+        product_ids += visits
+        times_ms += visits.values()
+        counts.append(len(visits))
+    return Sessions(
+        list(histories),
+        np.array(counts, np.int64),
+        assign(product_ids),
+        np.array(times_ms, np.int64),
+        np.array(strengths, np.float32),
+    )
+
+
+def _amounts(history: UserHistory, weights: ActionWeights) -> dict[str, float]:
+    """What the visits to each product amount to, above zero."""
+    amounts: dict[str, float] = {}
+    units: dict[str, float] = {}
+    for product_id, action, quantity in zip(history.product_ids, history.actions, history.quantities, strict=True):
+        if action == Action.PURCHASE:
+            units[product_id] = units.get(product_id, 0.0) + quantity
+        else:
+            amounts[product_id] = max(amounts.get(product_id, 0.0), weights.of(action, quantity))
+    for product_id, left in units.items():
+        if left > 0.0:
+            amounts[product_id] = max(amounts.get(product_id, 0.0), weights.of(Action.PURCHASE, left))
+    return {product_id: amount for product_id, amount in amounts.items() if amount > 0.0}
