@@ -26,9 +26,10 @@ def demo(
         int, typer.Option(min=2, max=20_000, help="products of the generated catalogue")
     ] = DEFAULT_PRODUCTS,
     seed: Annotated[int, typer.Option(help="another seed, another catalogue and other shoppers")] = 0,
+    browser: Annotated[bool, typer.Option(help="open the shop in a browser, where there is a screen")] = True,
     keep: Annotated[bool, typer.Option("--keep", help="keep topics, pictures and logs afterwards")] = False,
 ) -> None:
-    """Start Kafka and all stages, publish a catalogue, let shoppers in, and watch their lists change.
+    """Start Kafka and all stages, open a shop, let shoppers in, and watch their lists change.
 
     [bold]recsys demo[/bold] goes on until Ctrl-C, which stops everything. [bold]recsys demo --once[/bold] plays
     one round, and ends with status 1 if anything that was published is neither processed nor a dead letter.
@@ -44,5 +45,6 @@ def demo(
         rate_per_second=rate,
         events=DEFAULT_EVENTS if once and events is None else events,
         keep=keep,
+        open_browser=browser,
     )
     raise typer.Exit(run_demo(options))

@@ -15,15 +15,19 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
+from cli.demo_browser import open_in_browser
 from cli.demo_kafka import demo_kafka
 from cli.demo_play import play_live, play_once
 from cli.demo_round import FOLLOWED_TOPICS, SOURCE_TOPICS, Parts, Round
 from cli.demo_shop import Shop, ShopPlan
 from cli.demo_stack import (
+    SHOP_PORT,
     CatalogueWish,
     DemoCatalogue,
     kafka_environment,
+    port_like,
     prepare_catalogue,
+    shop_process,
     stage_processes,
     workspace,
 )
@@ -40,6 +44,9 @@ from storefront.following import TopicFollower
 INTERRUPTED = 130
 """Exit status of a round that Ctrl-C cut short, as shells have it."""
 
+SHOPPERS = ("shopper-1", "shopper-2", "shopper-3", "shopper-4")
+"""Simulated shoppers that the pages offer to look over the shoulder of."""
+
 _READY_SECONDS = 120.0
 _SHOWN_REJECTED = 5
 _MAX_LAUNCHES = 60
@@ -55,6 +62,7 @@ class DemoOptions:
     rate_per_second: float
     events: int | None
     keep: bool
+    open_browser: bool
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -74,6 +82,7 @@ class _Demo:
     def __init__(self, options: DemoOptions, console: Console) -> None:
         self._options = options
         self._console = console
+        self._shop_url = ""
 
     def run(self, stack: ExitStack) -> int:
         options, console = self._options, self._console
@@ -95,10 +104,15 @@ class _Demo:
             status.update(f"starting {len(STAGES)} stages …")
             round_ = self._open_round(stack, settings, catalogue, folder)
             self._done(f"{len(STAGES)} stages ready")
+            if self._shop_url:
+                self._done(f"the shop is open at {self._shop_url}")
             status.update("publishing the catalogue …")
             round_.publish_catalogue()
         if not options.once:
-            play_live(round_, console, catalogue.headline, _hint(settings, catalogue))
+            if options.open_browser and console.is_terminal:
+                open_in_browser(self._shop_url)
+            headline = f"{catalogue.headline} · {self._shop_url}"
+            play_live(round_, console, headline, _hint(settings, catalogue))
             return 0
         played = play_once(round_, list(STAGES), options.rate_per_second, console)
         sys.stdout.write(json.dumps(played.printed, indent=2) + "\n")
@@ -109,17 +123,22 @@ class _Demo:
         self, stack: ExitStack, settings: KafkaSettings, catalogue: DemoCatalogue, folder: Path
     ) -> Round:
         processes = stage_processes(list(STAGES), settings, catalogue.images_dir)
-        supervisor = stack.enter_context(Supervisor(processes.specs, folder / "logs"))
+        specs = list(processes.specs)
+        if not self._options.once:
+            shop = shop_process(settings, catalogue.images_dir, SHOPPERS, port_like(SHOP_PORT))
+            self._shop_url = shop.url
+            specs.append(shop.spec)
+        supervisor = stack.enter_context(Supervisor(specs, folder / "logs"))
         supervisor.start()
         supervisor.wait_ready(_READY_SECONDS)
-        specs = [stage.spec for stage in STAGES.values()]
+        stage_specs = [stage.spec for stage in STAGES.values()]
         topics = [*SOURCE_TOPICS, *FOLLOWED_TOPICS]
         options = self._options
         plan = _plan(catalogue.products, options)
         monitor = StageMonitor(processes.metrics_urls)
         stack.callback(monitor.stop)
         parts = Parts(
-            ledger=stack.enter_context(closing(Ledger(settings, specs, topics, settings.named))),
+            ledger=stack.enter_context(closing(Ledger(settings, stage_specs, topics, settings.named))),
             subscriber=stack.enter_context(closing(Subscriber(TopicFollower(settings, FOLLOWED_TOPICS)))),
             shop=stack.enter_context(closing(Shop(settings, plan))),
             supervisor=supervisor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import tempfile
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +127,42 @@ def stage_processes(stages: Sequence[str], settings: KafkaSettings, images_dir: 
         command = [sys.executable, "-m", "cli.main", "run", name]
         specs.append(ProcessSpec(name, command, environment, f"http://{METRICS_HOST}:{port}/ready"))
     return StageProcesses(specs, urls)
+
+
+SHOP_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class ShopProcess:
+    """How to start the shop's pages and their API, and where they are then."""
+
+    spec: ProcessSpec
+    url: str
+
+
+def shop_process(settings: KafkaSettings, images_dir: Path, shoppers: Sequence[str], port: int) -> ShopProcess:
+    """The process that serves, on the loopback interface; ``shoppers`` can be switched between."""
+    url = f"http://{METRICS_HOST}:{port}"
+    environment = {
+        **kafka_environment(settings),
+        "RECSYS_IMAGES__FETCH__IMAGES_DIR": str(images_dir),
+        "RECSYS_API__HOST": METRICS_HOST,
+        "RECSYS_API__PORT": str(port),
+        "RECSYS_API__IMAGE_BASE_URL": "/images/",
+        "RECSYS_SHOP__SHOPPERS": json.dumps(list(shoppers)),
+    }
+    command = [sys.executable, "-m", "cli.main", "serve"]
+    return ShopProcess(ProcessSpec("shop", command, environment, f"{url}/ready"), url)
+
+
+def port_like(wanted: int) -> int:
+    """The port where nobody listens on it, else any that is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind((METRICS_HOST, wanted))
+            return wanted
+    return free_ports(1)[0]
 
 
 def kafka_environment(settings: KafkaSettings) -> dict[str, str]:

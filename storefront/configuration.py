@@ -1,4 +1,4 @@
-"""The configuration of a process that also serves: everything that stages have, and the section ``api``."""
+"""The configuration of a process that also serves: what stages have, and the sections ``api`` and ``shop``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from consumers.configuration import Configuration, load_as
 from storefront.api.settings import ApiSettings
+from storefront.shop.settings import ShopSettings
 
 REDIS_VARIABLE = "REDIS_URL"
 
@@ -17,7 +18,8 @@ REDIS_VARIABLE = "REDIS_URL"
 class StorefrontConfiguration(Configuration):
     """Everything that can be set."""
 
-    api: ApiSettings = Field(default=ApiSettings(), description="the HTTP edge and the pages")
+    api: ApiSettings = Field(default=ApiSettings(), description="the HTTP edge")
+    shop: ShopSettings = Field(default=ShopSettings(), description="the demo shop's pages")
 
 
 def load_storefront(

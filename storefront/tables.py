@@ -63,7 +63,19 @@ class Currency:
 
 
 Changes = Sequence[tuple[str, Listed | None]]
-"""Lists by key as they are now; None for one that was withdrawn."""
+"""Lists by key as they are now; None for one that was withdrawn, and for a ``product_key``."""
+
+_PRODUCT = "product:"
+
+
+def product_key(product_id: str) -> str:
+    """Stands for a product itself among the keys of lists."""
+    return _PRODUCT + product_id
+
+
+def product_of(key: str) -> str | None:
+    """The product that a ``product_key`` stands for; None for the key of a list."""
+    return key.removeprefix(_PRODUCT) if key.startswith(_PRODUCT) else None
 
 
 class MemoryTables:
@@ -83,10 +95,10 @@ class MemoryTables:
 
     def take(self, records: Sequence[Record]) -> None:
         """Take records of product-created and recommendation-updated, in order."""
-        self.product_table.apply(records)
-        changed = self.list_table.apply(records)
-        if changed:
-            keys = dict.fromkeys(f"{change.kind}:{change.subject}" for change in changed)
+        products = self.product_table.apply(records)
+        keys = dict.fromkeys(product_key(change.product_id) for change in products)
+        keys |= dict.fromkeys(f"{change.kind}:{change.subject}" for change in self.list_table.apply(records))
+        if keys:
             self.on_changes([(key, self.list_table.listed(key)) for key in keys])
 
     async def lists(self, keys: Sequence[str]) -> Sequence[Listed | None]:

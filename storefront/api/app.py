@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,9 +16,10 @@ from starlette.middleware.cors import CORSMiddleware
 from storefront.api import catalogue, events, health, models, problems, reading, search, streaming
 from storefront.api.limits import Limits
 from storefront.api.state import Edge
+from storefront.shop import routes as pages
+from storefront.shop.rendering import Shop
 
 _SNIPPET = Path(__file__).with_name("static") / "recs.js"
-_PAGES = "storefront.shop"
 _DESCRIPTION = """Recommendations that change while the shopper is on the page.
 
 Lists are answered from memory. Events are acknowledged when Kafka has them. Errors are RFC 9457 problem details.
@@ -39,10 +38,10 @@ class Resource(Protocol):
         ...
 
 
-def create_app(edge: Edge, resources: Sequence[Resource] = ()) -> FastAPI:
+def create_app(edge: Edge, resources: Sequence[Resource] = (), shop: Shop | None = None) -> FastAPI:
     """The application; ``resources`` are started with it in their order, and closed in the reverse one.
 
-    The state has the ``edge``. The demo's pages are mounted where they are installed.
+    The state has the ``edge``; with a ``shop`` its pages are served too.
     """
 
     @asynccontextmanager
@@ -67,8 +66,9 @@ def create_app(edge: Edge, resources: Sequence[Resource] = ()) -> FastAPI:
     for router in (reading, events, catalogue, search, streaming, health):
         app.include_router(router.router)
     app.get("/recs.js", include_in_schema=False)(_snippet)
-    if importlib.util.find_spec(_PAGES) is not None:
-        app.include_router(importlib.import_module(f"{_PAGES}.routes").router, include_in_schema=False)
+    if shop is not None:
+        app.state.shop = shop
+        app.include_router(pages.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -25,6 +25,8 @@ from storefront.configuration import StorefrontConfiguration
 from storefront.lists import ListTable
 from storefront.products import ProductTable
 from storefront.shelves import Shelves
+from storefront.shop.pictures import Pictures
+from storefront.shop.rendering import Shop
 from storefront.table_follower import TableFollower
 from storefront.tables import Changes, Currency, MemoryTables, Tables
 
@@ -79,7 +81,16 @@ def make_app(configuration: StorefrontConfiguration) -> FastAPI:
     publisher = EdgePublisher(configuration.kafka, settings.writes)
     tables, following = _memory_tables(configuration, hub)
     edge = make_edge(settings, tables, publisher, hub, configuration.images)
-    return create_app(edge, [*following, _Publishing(publisher)])
+    return create_app(edge, [*following, _Publishing(publisher)], make_shop(configuration, edge))
+
+
+def make_shop(configuration: StorefrontConfiguration, edge: Edge) -> Shop | None:
+    """The pages over an edge, with the pictures that the image stage reads; None where they are switched off."""
+    settings, images_dir = configuration.shop, configuration.images.fetch.images_dir
+    if not settings.enabled:
+        return None
+    pictures = None if images_dir is None else Pictures(images_dir, settings.max_picture_bytes)
+    return Shop(settings, edge.shelves, edge.publisher.publish, pictures)
 
 
 def make_edge(

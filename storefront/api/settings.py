@@ -45,6 +45,7 @@ class StreamLimits(_Frozen):
 
     max_clients: int = Field(default=1_000, ge=1, description="streams at a time")
     max_products: int = Field(default=50, ge=0, description="products that one stream may follow")
+    max_shown: int = Field(default=200, ge=0, description="products whose availability one stream may follow")
     queue_events: int = Field(default=256, ge=1, description="changes that may wait for a slow client")
     heartbeat_seconds: float = Field(default=15.0, gt=0)
     send_timeout_seconds: float = Field(default=20.0, gt=0, description="longest wait for a client to read")

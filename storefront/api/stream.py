@@ -21,10 +21,11 @@ from schemas.events import ProductCreated, RecommendationUpdated
 from storefront.api.settings import StreamLimits
 from storefront.errors import TablesUnavailableError
 from storefront.lists import Listed
-from storefront.tables import Tables
+from storefront.tables import Tables, product_of
 from storefront.wording import product_name, reason_text
 
 EVENT_NAME = "recommendation-updated"
+PRODUCT_EVENT_NAME = "product-updated"
 RESUME_MARGIN_MS = 30_000
 """As long as a transaction may take between the timestamps of its messages and its commit."""
 
@@ -165,6 +166,11 @@ class EventStream(Response):
         return b"".join([await self._event(*change) for change in missed])
 
     async def _event(self, key: str, listed: Listed | None) -> bytes:
+        product_id = product_of(key)
+        if product_id is not None:
+            product = (await self._tables.products([product_id])).get(product_id)
+            available = product is not None and product.in_stock
+            return _encoded(None, {"product_id": product_id, "available": available}, PRODUCT_EVENT_NAME)
         if listed is None:
             kind, _, subject = key.partition(":")
             withdrawn = {"kind": kind, "subject": subject, "revision": 0, "items": [], **_NO_CAUSE}
@@ -217,8 +223,8 @@ def _items(found: RecommendationUpdated, products: dict[str, ProductCreated]) ->
     ]
 
 
-def _encoded(event_id: str | None, document: dict[str, Any]) -> bytes:
-    head = f"event: {EVENT_NAME}\n" + ("" if event_id is None else f"id: {event_id}\n")
+def _encoded(event_id: str | None, document: dict[str, Any], name: str = EVENT_NAME) -> bytes:
+    head = f"event: {name}\n" + ("" if event_id is None else f"id: {event_id}\n")
     return head.encode() + b"data: " + orjson.dumps(document) + b"\n\n"
 
 

@@ -24,7 +24,7 @@ PRODUCTS = [ProductCreated(f"P{number}", 0, category=f"c{number // 10}") for num
 
 
 def options(*, once: bool, events: int | None = None) -> DemoOptions:
-    return DemoOptions(CatalogueWish(None, 100, 7), once, False, 25.0, events, False)
+    return DemoOptions(CatalogueWish(None, 100, 7), once, False, 25.0, events, False, open_browser=False)
 
 
 def test_ports_are_free_and_all_different() -> None:

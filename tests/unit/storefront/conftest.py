@@ -21,10 +21,11 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.keys import key_of
 from storefront.api.app import create_app
 from storefront.api.publisher import EdgePublisher
-from storefront.api.server import make_edge
+from storefront.api.server import make_edge, make_shop
 from storefront.api.settings import ApiSettings, RateLimits, WriteLimits
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
+from storefront.configuration import StorefrontConfiguration
 from storefront.lists import ListTable
 from storefront.products import ProductTable
 from storefront.tables import Currency, MemoryTables
@@ -149,7 +150,7 @@ class _Resource:
 def application(shop: Shop, fake_kafka: FakeKafka, settings: ApiSettings) -> FastAPI:
     publisher = EdgePublisher(KafkaSettings(), settings.writes, connect=fake_kafka.connect)
     edge = make_edge(settings, shop.tables, publisher, StreamHub(settings.stream), ImageSettings())
-    return create_app(edge, [_Resource(publisher)])
+    return create_app(edge, [_Resource(publisher)], make_shop(StorefrontConfiguration(api=settings), edge))
 
 
 @pytest.fixture
@@ -167,6 +168,7 @@ class Api:
     def __init__(self, app: FastAPI) -> None:
         self._runner = asyncio.Runner()
         self._lifespan = app.router.lifespan_context(app)
+        self.app = app
         self.edge: Edge = app.state.edge
         self.openapi = app.openapi
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

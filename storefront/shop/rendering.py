@@ -1,0 +1,154 @@
+"""What every page has: templates, styles and scripts, who is shopping, and the headers that it is served with."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from schemas.events import CartAdd, PdpView, ProductCreated, Purchase
+from storefront.shelves import Filters, ShelfRequest, Shelves
+from storefront.shop.guard import security_headers
+from storefront.shop.pictures import Pictures
+from storefront.shop.settings import ShopSettings
+from storefront.shop.shoppers import Shopper, remember, shopper_of
+from storefront.shop.visits import Visits
+from storefront.shop.window import Card, ShelfView, Window, category_href, category_name, product_href
+
+ShopEvent = PdpView | CartAdd | Purchase
+Publish = Callable[[Sequence[ShopEvent]], Awaitable[None]]
+"""Returns once Kafka has the events; raises a ``RecsysError`` where it may not."""
+
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_LOOKED_FOR_CATEGORIES = 120
+_CATEGORIES_SECONDS = 2.0
+_ALL = Filters()
+
+
+class Asset(NamedTuple):
+    """A file that pages are made of."""
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+def _assets() -> dict[str, Asset]:
+    found = {}
+    for file in files("storefront.shop").joinpath("assets").iterdir():
+        media_type = _MEDIA_TYPES.get(file.name[file.name.rfind(".") :])
+        if media_type is not None:
+            data = file.read_bytes()
+            found[file.name] = Asset(data, media_type, hashlib.sha256(data).hexdigest()[:16])
+    return found
+
+
+@dataclass(slots=True)
+class _Categories:
+    """The categories that have products, looked up anew every now and then."""
+
+    names: list[str] = field(default_factory=list)
+    good_until: float = 0.0
+
+
+class Shop:
+    """What the pages are made from; ``request.app.state.shop``."""
+
+    def __init__(
+        self, settings: ShopSettings, shelves: Shelves, publish: Publish, pictures: Pictures | None = None
+    ) -> None:
+        self.settings = settings
+        self.shelves = shelves
+        self.publish = publish
+        self.pictures = pictures
+        self.visits = Visits(settings.max_remembered_shoppers)
+        self.window = Window(settings.currency)
+        self.assets = _assets()
+        self._categories = _Categories()
+        self._headers = security_headers(settings.picture_sources)
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("storefront.shop"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals.update(
+            asset=self._asset_href,
+            token=lambda: secrets.token_hex(16),
+            category_href=category_href,
+            category_name=category_name,
+            product_href=product_href,
+            shop_name=settings.name,
+        )
+
+    async def categories(self) -> list[str]:
+        """Categories that have a product in stock, by name."""
+        known = self._categories
+        if time.monotonic() >= known.good_until:
+            tables = self.shelves.tables
+            # Newest products come category by category in turn, so the first of them name every category.
+            newest = await tables.newest(None, _LOOKED_FOR_CATEGORIES)
+            products = await tables.products(newest)
+            found = {products[product_id].category for product_id in newest if product_id in products}
+            known.names = sorted(found, key=category_name)
+            known.good_until = time.monotonic() + _CATEGORIES_SECONDS
+        return known.names
+
+    async def product(self, product_id: str) -> ProductCreated | None:
+        """A product as it is now; None for one that is unknown or retired."""
+        return (await self.shelves.tables.products([product_id])).get(product_id)
+
+    async def shelf_views(self, requests: Sequence[ShelfRequest], filters: Filters = _ALL) -> list[ShelfView]:
+        """Lists as a page shows them, all read at once."""
+        page = await self.shelves.read(requests, self.settings.shelf_length, filters)
+        return [self.window.shelf(shelf, page.products) for shelf in page.shelves]
+
+    async def cards(self, product_ids: Sequence[str]) -> list[Card]:
+        """Cards in the order of the ids, of products that are still sold."""
+        known = await self.shelves.tables.products(product_ids)
+        return [self.window.card(known[product_id]) for product_id in product_ids if product_id in known]
+
+    def shopper(self, request: Request) -> Shopper:
+        """Who the browser says is shopping."""
+        known: Shopper | None = getattr(request.state, "shopper", None)
+        if known is None:
+            known = request.state.shopper = shopper_of(request, self.settings.shoppers)
+        return known
+
+    async def page(self, request: Request, template: str, status: int = 200, **content: Any) -> Response:
+        """A whole page."""
+        shopper = self.shopper(request)
+        html = self._templates.get_template(template).render(
+            path=request.url.path,
+            now_ms=time.time_ns() // 1_000_000,
+            shopper=shopper,
+            shoppers=self.settings.shoppers,
+            categories=await self.categories(),
+            pieces=self.visits.get(shopper.subject).pieces,
+            **content,
+        )
+        response = HTMLResponse(html, status, self._headers)
+        remember(response, request, shopper)
+        return response
+
+    def fragment(self, template: str, **content: Any) -> Response:
+        """A part of a page that a script puts into it."""
+        return HTMLResponse(self._templates.get_template(template).render(**content), headers=self._headers)
+
+    def _asset_href(self, name: str) -> str:
+        return f"/assets/{name}?v={self.assets[name].digest}"
+
+
+def shop_of(request: Request) -> Shop:
+    """The shop that the application serves."""
+    shop: Shop = request.app.state.shop
+    return shop

@@ -1,0 +1,208 @@
+"""The shop as shoppers have it: a real browser, a real Kafka, every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from shop_in_browser import ARTEFACTS, DESKTOP, PHONE, LiveShop, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
+
+Visit = Callable[..., Any]
+SIZES = {"desktop": DESKTOP, "phone": PHONE}
+
+FOR_YOU = "[data-kind=for-you] [data-cards]"
+_SHOWN = "list => [...list.children].map(card => card.dataset.product)"
+_NOTE_CHANGE = """list => {
+    window.stayed = true;
+    new MutationObserver(() => { window.changedAt ??= Date.now(); }).observe(list, { childList: true });
+}"""
+
+
+def product_page(product_id: str) -> str:
+    return f"/product?id={product_id}"
+
+
+def shown(page: Any, shelf: str) -> list[str]:
+    found: list[str] = page.eval_on_selector(shelf, _SHOWN)
+    return found
+
+
+def live(page: Any) -> None:
+    """Wait until the page follows the lists."""
+    page.locator("[data-stream-state].live").wait_for(state="attached")
+
+
+def test_for_you_changes_on_the_screen_within_a_second_of_a_look(visit: Visit, live_shop: LiveShop) -> None:
+    took = []
+    for product in live_shop.products[:3]:
+        home = visit()
+        home.goto("/")
+        live(home)
+        before = shown(home, FOR_YOU)
+        home.eval_on_selector(FOR_YOU, _NOTE_CHANGE)
+        looking = home.context.new_page()
+        with looking.expect_request("**/events") as sent:
+            looking.goto(product_page(product.product_id))
+        looked_at = sent.value.timing["startTime"]
+        until(lambda page=home: page.evaluate("window.changedAt"), "the list to change on the screen", 10.0)
+        assert home.evaluate("window.stayed")
+        assert shown(home, FOR_YOU) != before
+        took.append(home.evaluate("window.changedAt") - looked_at)
+        # The page that was looked at has the list too, and what it followed from.
+        looking.locator(f"{FOR_YOU} .reason", has_text="because you viewed").first.wait_for()
+        step = looking.locator(".step", has_text=f"You looked at {product.title}")
+        step.locator(".took").first.wait_for()
+    # The machine may have been busy with something else once, but not each time.
+    assert min(took) < 1_000, took
+
+
+def test_putting_into_the_cart_needs_no_new_page(visit: Visit, live_shop: LiveShop) -> None:
+    page = visit()
+    page.goto(product_page(live_shop.products[3].product_id))
+    live(page)
+    page.evaluate("window.stayed = true")
+    page.locator(".product [data-add] button").click()
+    page.locator("[data-toast].shown").wait_for()
+    page.locator(".product [data-add] button").click()
+    page.locator("[data-pieces-number]", has_text="2").wait_for()
+    assert page.evaluate("window.stayed")
+    page.goto("/cart")
+    assert page.locator(".line-item input[type=number]").input_value() == "2"
+
+
+def test_a_retired_product_vanishes_from_pages_that_show_it(visit: Visit, live_shop: LiveShop) -> None:
+    page, shelves = visit(), visit()
+    retired = live_shop.products[-1]
+    neighbour = live_shop.lists(kinds="similar", product=retired.product_id)[0]["items"][0]["product_id"]
+    page.goto(f"/category?name={retired.category}")
+    shelves.goto(product_page(neighbour))
+    gone = f"[data-cards] [data-product='{retired.product_id}']"
+    assert page.locator(gone).count() > 0
+    assert shelves.locator(gone).count() > 0
+    live(page)
+    live(shelves)
+    live_shop.events.product_retired(retired.product_id)
+    live_shop.events.flush()
+    for shows in (page, shelves):
+        shows.locator(gone).first.wait_for(state="detached", timeout=10_000)
+    answer = page.goto(product_page(retired.product_id))
+    assert answer.status == 404
+    assert page.locator("h1").inner_text() == "Not here"
+    assert page.locator(gone).count() == 0
+
+
+def test_from_home_to_a_purchase_by_keyboard_alone(visit: Visit) -> None:
+    page = visit()
+    page.goto("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    tab_to(page, "[data-kind=trending] .card-link")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/product?*")
+    title = page.locator("h1").inner_text()
+    tab_to(page, ".product [data-add] button")
+    page.keyboard.press("Enter")
+    page.locator("[data-toast].shown").wait_for()
+    tab_to(page, "a[href='/cart']", "Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/cart")
+    assert title in page.locator(".line-item").inner_text()
+    tab_to(page, "[data-buy] button")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/thanks")
+    assert page.locator("h1").inner_text() == "Thank you for your order"
+
+
+def tab_to(page: Any, selector: str, key: str = "Tab") -> None:
+    """Press Tab until what is meant has the focus, and a ring that shows it."""
+    for _ in range(200):
+        page.keyboard.press(key)
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            return
+    raise AssertionError(f"{selector} cannot be reached with {key}")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_are_accessible_and_fit_the_screen(visit: Visit, live_shop: LiveShop, size: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visit(**SIZES[size])
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    product = live_shop.products[7]
+    places = {
+        "home": "/",
+        "category": f"/category?name={product.category}",
+        "product": product_page(product.product_id),
+        "search": "/search",
+        "empty-cart": "/cart",
+        "not-here": product_page("nothing"),
+    }
+    for name, place in places.items():
+        page.goto(place)
+        check(page, Axe(), f"{name}-{size}")
+    page.goto(product_page(product.product_id))
+    page.locator(".product [data-add] button").click()
+    page.locator("[data-toast].shown").wait_for()
+    if size == "phone":
+        page.locator("[data-happened-open]").click()
+    page.locator(".switch summary").click()
+    check(page, Axe(), f"panel-and-switch-{size}")
+    page.goto("/cart")
+    check(page, Axe(), f"cart-{size}")
+    page.locator("[data-buy] button").click()
+    page.wait_for_url("**/thanks")
+    check(page, Axe(), f"thanks-{size}")
+
+
+def check(page: Any, axe: Any, name: str) -> None:
+    """No serious violation, nothing wider than the screen, and a picture of it for people to look at."""
+    live(page)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+    found = axe.run(page).response["violations"]
+    serious = [
+        (violation["id"], [node["target"] for node in violation["nodes"]])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert serious == [], name
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
+def test_it_works_without_scripts(visit: Visit, live_shop: LiveShop) -> None:
+    page = visit(**DESKTOP, java_script_enabled=False)
+    page.goto("/")
+    assert page.locator("[data-kind=for-you] .card").count() > 3
+    page.goto(product_page(live_shop.products[9].product_id))
+    assert page.locator("[data-kind=similar] .card").count() > 3
+    page.locator(".product [data-add] button").click()
+    page.wait_for_url("**/cart")
+    page.locator("input[type=number]").fill("3")
+    page.get_by_role("button", name="Update").click()
+    assert page.locator("[data-pieces-number]").inner_text() == "3"
+    page.locator("[data-buy] button").click()
+    assert page.locator("h1").inner_text() == "Thank you for your order"
+    page.goto("/")
+    assert live_shop.products[9].title in page.locator("[aria-labelledby=viewed]").inner_text()
+
+
+def test_another_shopper_has_other_lists_and_another_cart(visit: Visit, live_shop: LiveShop) -> None:
+    page = visit()
+    page.goto(product_page(live_shop.products[11].product_id))
+    page.locator(".product [data-add] button").click()
+    page.locator("[data-pieces-number]", has_text="1").wait_for()
+    as_guest = page.evaluate("document.body.dataset.subject")
+    until(lambda: live_shop.lists(kinds="for-you", user=as_guest)[0]["items"], "the guest's list")
+    page.locator(".switch summary").click()
+    page.get_by_role("button", name="Shopper 1").click()
+    page.locator(".switch summary", has_text="Shopper 1").wait_for()
+    assert page.evaluate("document.body.dataset.subject") == "shopper-1"
+    assert not page.locator("[data-pieces]").is_visible()
+    page.locator(".switch summary").click()
+    page.get_by_role("button", name="Guest").first.click()
+    page.locator("[data-pieces-number]", has_text="1").wait_for()
+    assert page.evaluate("document.body.dataset.subject") == as_guest
