@@ -31,11 +31,11 @@ def chromium_path() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live_shop(
     chromium_path: str, kafka_cluster: KafkaSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveShop]:
-    """Started once for all browser tests: each uses products or shoppers of its own."""
+    """Started once for the tests of a module: each uses products or shoppers of its own."""
     from cli.demo_stack import CatalogueWish, free_ports, prepare_catalogue, shop_process, stage_processes
     from consumers.stages import STAGES
     from deploy.supervisor import Supervisor
@@ -72,8 +72,9 @@ def live_shop(
         delete_topics(settings)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(chromium_path: str) -> Iterator[Any]:
+    """Ends with the module, for while it runs no other test can run an event loop of its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
