@@ -82,7 +82,7 @@ def show(
     from consumers.configuration import load
 
     settings = load().kafka
-    found, products = _read_list(kind.value, subject)
+    found, products = read_list(kind.value, subject)
     if found is None:
         raise NoListError(explain(kind.value, subject, read_facts(kind.value, subject, settings)))
     if as_json:
@@ -128,7 +128,8 @@ def _changes(
                 yield change, products, seen_at_ms
 
 
-def _read_list(kind: str, subject: str) -> tuple[RecommendationUpdated | None, ProductTable]:
+def read_list(kind: str, subject: str) -> tuple[RecommendationUpdated | None, ProductTable]:
+    """A list as it is now, None where there is none, and the products where there is one."""
     from consumers.configuration import load
     from schemas.topics import PRODUCT_CREATED, RECOMMENDATION_UPDATED
     from storefront.following import TopicFollower

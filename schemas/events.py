@@ -66,6 +66,7 @@ class Reason:
     NEW = "new"
     SHOPPERS_LIKE_YOU = "shoppers-like-you"
     YOUR_TASTE = "your-taste"
+    PINNED = "pinned"
 
 
 def _check_id(name: str, value: object) -> None:

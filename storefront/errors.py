@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.errors import RecsysError
+from schemas.errors import ConfigurationError, RecsysError
 
 
 class MissingTopicError(RecsysError):
@@ -13,3 +13,7 @@ class TablesUnavailableError(RecsysError):
     """The table that several processes share does not answer; try again in a moment."""
 
     retriable = True
+
+
+class RulesError(ConfigurationError):
+    """The file of rules is wrong; the message names the rule and what is accepted."""

@@ -6,18 +6,25 @@ table of products at the time of reading, and a shelf that comes out short is fi
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from schemas.events import Kind, ListedProduct, ProductCreated, Reason
 from storefront.lists import Listed
+from storefront.rules.model import RuleSet
+from storefront.rules.shelf_rules import NO_RULES, ShelfRules
+from storefront.shelf_items import ShelfItem
 from storefront.tables import Freshness, Tables
 from storefront.wording import PRODUCT_KINDS
 
 MAX_ITEMS = 50
 """Most products of one shelf."""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +67,6 @@ class ShelfRequest:
         return f"{self.kind}:{self.subject}"
 
 
-class ShelfItem(NamedTuple):
-    """One product of a shelf, and why it stands there."""
-
-    product: ProductCreated
-    listed: ListedProduct
-    about: str
-    """Product or category that the list it comes from is about; empty for a shopper's or the whole shop's."""
-
-
 @dataclass(slots=True)
 class Shelf:
     """What is shown for one request."""
@@ -77,8 +75,15 @@ class Shelf:
     listed: Listed | None
     """The list as it was published; None where there is none."""
     items: list[ShelfItem] = field(default_factory=list)
+    rules: ShelfRules = NO_RULES
+    """The shop's rules that hold for it."""
     fallback: str | None = None
     """The kind of list that the shelf was filled up with, or ``new``; None where its own list sufficed."""
+
+    @property
+    def product_subject(self) -> str:
+        """The product that the shelf is about; empty where it is about none."""
+        return self.request.subject if self.request.kind in PRODUCT_KINDS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +96,39 @@ class Page:
 
 
 class Shelves:
-    """Answers requests from the tables."""
+    """Answers requests from the tables, by the rules as they are at the time."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(
+        self, tables: Tables, rules: Callable[[], RuleSet] = RuleSet, now_ms: Callable[[], int] = _now_ms
+    ) -> None:
         self.tables = tables
+        self._rules = rules
+        self._now_ms = now_ms
 
-    async def read(self, requests: Sequence[ShelfRequest], n: int, filters: Filters) -> Page:
+    async def read(self, requests: Sequence[ShelfRequest], n: int, filters: Filters, placement: str = "") -> Page:
         """Up to ``n`` products for each request. A product fills up only one of the shelves."""
         requests = await self._with_categories(requests, filters)
         sources = {key: None for request in requests for key in (request.key, *_fallback_keys(request))}
         found = dict(zip(sources, await self.tables.lists(list(sources)), strict=True))
-        products = await self.tables.products(_named(found.values()))
-        shelves = [Shelf(request, found[request.key]) for request in requests]
+        shelves = self._shelves(requests, found, placement)
+        subjects = [r.subject for r in requests if r.kind in PRODUCT_KINDS]
+        pinned = (product_id for shelf in shelves for product_id in shelf.rules.pinned)
+        products = await self.tables.products([*_named(found.values()), *subjects, *pinned])
         for shelf in shelves:
-            candidates = _allowed(shelf.listed, products, filters, {shelf.request.subject})
-            shelf.items = _chosen(candidates, n, filters.diversity)
+            candidates = shelf.rules.ordered(candidates_of(shelf, products, filters))
+            shelf.items = with_pins(shelf, _chosen(candidates, n, filters.diversity), products, n, filters)
         if filters.fill:
             products = await self._fill(shelves, n, filters, found, products)
         return Page(shelves, products, await self.tables.freshness())
+
+    def _shelves(
+        self, requests: Sequence[ShelfRequest], found: Mapping[str, Listed | None], placement: str
+    ) -> list[Shelf]:
+        rules, at_ms = self._rules(), self._now_ms()
+        return [
+            Shelf(request, found[request.key], rules=ShelfRules.of(rules, request.kind, placement, at_ms))
+            for request in requests
+        ]
 
     async def _with_categories(self, requests: Sequence[ShelfRequest], filters: Filters) -> list[ShelfRequest]:
         """A shelf about a product falls back on the product's category."""
@@ -153,7 +173,7 @@ class Shelves:
     ) -> Mapping[str, ProductCreated]:
         """Fill one up with what is not in ``shown``, and add it there."""
         for key in _fallback_keys(shelf.request):
-            _add(shelf, _allowed(found[key], products, filters, shown), n, key.partition(":")[0], shown)
+            _add(shelf, _allowed(shelf, found[key], products, filters, shown), n, key.partition(":")[0], shown)
         for category in _categories(shelf.request.category):
             if len(shelf.items) >= n:
                 break
@@ -161,7 +181,7 @@ class Shelves:
             fresh = await self.tables.products(newest)
             products = products if fresh is products else {**products, **fresh}
             listed = (ListedProduct(product_id, 0.0, Reason.NEW) for product_id in newest)
-            passing = _passing(listed, category or "", products, filters, shown)
+            passing = _passing(shelf, listed, category or "", products, filters, shown)
             _add(shelf, passing, n, Reason.NEW, shown)
         return products
 
@@ -192,17 +212,27 @@ def _named(found: Iterable[Listed | None]) -> list[str]:
     return list(ids)
 
 
+def candidates_of(shelf: Shelf, products: Mapping[str, ProductCreated], filters: Filters) -> Iterator[ShelfItem]:
+    """The products of a shelf's own list that may be shown, in its order."""
+    return _allowed(shelf, shelf.listed, products, filters, {shelf.request.subject})
+
+
 def _allowed(
-    listed: Listed | None, products: Mapping[str, ProductCreated], filters: Filters, besides: Collection[str]
+    shelf: Shelf,
+    listed: Listed | None,
+    products: Mapping[str, ProductCreated],
+    filters: Filters,
+    besides: Collection[str],
 ) -> Iterator[ShelfItem]:
     if listed is None:
         return iter(())
     found = listed.recommendation
     about = "" if found.kind == Kind.FOR_YOU else found.subject
-    return _passing(found.items, about, products, filters, besides)
+    return _passing(shelf, found.items, about, products, filters, besides)
 
 
 def _passing(
+    shelf: Shelf,
     items: Iterable[ListedProduct],
     about: str,
     products: Mapping[str, ProductCreated],
@@ -211,8 +241,23 @@ def _passing(
 ) -> Iterator[ShelfItem]:
     for item in items:
         product = products.get(item.product_id)
-        if product is not None and item.product_id not in besides and filters.allow(product):
+        if product is None or item.product_id in besides or not filters.allow(product):
+            continue
+        if shelf.rules.hides(product, products.get(item.because or shelf.product_subject)) is None:
             yield ShelfItem(product, item, about)
+
+
+def with_pins(
+    shelf: Shelf,
+    items: Sequence[ShelfItem],
+    products: Mapping[str, ProductCreated],
+    n: int,
+    filters: Filters,
+) -> list[ShelfItem]:
+    """A shelf's products with those that its rules pin."""
+    pinned = (ListedProduct(product_id, 0.0, Reason.PINNED) for product_id in shelf.rules.pinned)
+    passing = _passing(shelf, pinned, "", products, filters, {shelf.request.subject})
+    return shelf.rules.with_pins(items, products, n, [item.product.product_id for item in passing])
 
 
 def _add(shelf: Shelf, candidates: Iterable[ShelfItem], n: int, source: str, on_page: set[str]) -> None:

@@ -19,6 +19,7 @@ _REASONS = {
     Reason.NEW: ("new in {}", "new in the shop"),
     Reason.SHOPPERS_LIKE_YOU: ("shoppers like you, after {}", "shoppers like you viewed it"),
     Reason.YOUR_TASTE: ("like {}, to your taste", "to your taste"),
+    Reason.PINNED: ("picked by the shop", "picked by the shop"),
 }
 _ABOUT_CATEGORIES = frozenset({Reason.TRENDING, Reason.POPULAR, Reason.NEW})
 _ABOUT_PRODUCTS = {

@@ -25,6 +25,7 @@ class Item(BaseModel):
     reason: str = Field(description="machine-readable", examples=["because-viewed"])
     because: str = Field(description="product or category that the reason is about; may be empty", examples=["P7"])
     text: str = Field(description="the reason as a shopper reads it", examples=["because you viewed Mug, blue"])
+    rules: list[str] = Field(description="what the shop's rules did with it", examples=[["boost: winter coats"]])
     title: str = Field(examples=["Mug, red"])
     category: str = Field(examples=["mugs"])
     price: float | None = Field(examples=[9.5])

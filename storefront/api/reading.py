@@ -49,6 +49,10 @@ class ListQuery(BaseModel):
         default=True, description="fill up a short list with what is popular, then with what is new"
     )
 
+    placement: str = Field(
+        default="", max_length=MAX_ID_BYTES, description="where the lists are shown, for the shop's rules"
+    )
+
     def filters(self) -> Filters:
         """As shelves take them."""
         return Filters(
@@ -177,5 +181,5 @@ def _request(kind: str, query: PageQuery) -> ShelfRequest:
 
 async def _answer(request: Request, wanted: list[ShelfRequest], query: ListQuery) -> Response:
     edge = edge_of(request)
-    page = await edge.shelves.read(wanted, query.n, query.filters())
+    page = await edge.shelves.read(wanted, query.n, query.filters(), query.placement)
     return json_response(edge.renderer.answer(page))

@@ -79,6 +79,7 @@ class Renderer:
                 "reason": item.listed.reason,
                 "because": item.listed.because or item.about,
                 "text": reason_text(item.listed, name, item.about),
+                "rules": item.rules,
                 **self.product(item.product),
             }
             for rank, item in enumerate(shelf.items, start=1)

@@ -24,6 +24,7 @@ from storefront.api.stream import StreamHub
 from storefront.configuration import StorefrontConfiguration
 from storefront.lists import ListTable
 from storefront.products import ProductTable
+from storefront.rules.file import RulesFile
 from storefront.shelves import Shelves
 from storefront.shop.pictures import Pictures
 from storefront.shop.rendering import Shop
@@ -103,7 +104,7 @@ def make_edge(
     return Edge(
         settings=settings,
         tables=tables,
-        shelves=Shelves(tables),
+        shelves=Shelves(tables, RulesFile(settings.rules_file).current),
         renderer=Renderer(settings.image_base_url),
         publisher=publisher,
         hub=hub,

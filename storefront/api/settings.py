@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 MIN_TOKEN_CHARACTERS = 16
@@ -75,6 +77,9 @@ class ApiSettings(_Frozen):
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="largest body of a write")
     max_image_bytes: int = Field(default=10_000_000, ge=1, description="largest photo that is searched by")
     image_searches_at_once: int = Field(default=8, ge=1, le=64, description="more are answered with 503")
+    rules_file: Path | None = Field(
+        default=None, description="a merchandiser's rules (TOML); read anew whenever the file changes"
+    )
     max_lists: int = Field(
         default=1_000_000, ge=1, description="lists in memory; beyond it the longest unchanged is forgotten"
     )
