@@ -32,6 +32,11 @@ def stage_processes(kafka: KafkaSettings, images_dir: Path) -> Sequence[ProcessS
     return specs
 
 
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on just now."""
+    return _free_ports(1)[0]
+
+
 def _free_ports(number: int) -> list[int]:
     listeners = [socket.create_server((_HOST, 0)) for _ in range(number)]
     try:

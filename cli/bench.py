@@ -61,6 +61,28 @@ def stream(
 
 
 @app.command()
+def api(
+    requests_per_second: Annotated[float, typer.Option(min=1, help="Product pages a second.")] = 500.0,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long they are measured.")] = 20.0,
+    shoppers: Annotated[int, typer.Option(min=1, help="Shoppers whose events come beside.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Time to answer a product page's three shelves over HTTP beside shoppers, and how many a second at most."""
+    from benchmarks.api import ApiBench, bench_api
+    from benchmarks.cluster import bench_cluster
+    from consumers.configuration import load
+
+    bench = ApiBench(requests_per_second=requests_per_second, seconds=seconds, shoppers=shoppers)
+    with (
+        bench_cluster(load().kafka) as kafka,
+        tempfile.TemporaryDirectory(prefix="recsys-bench-", ignore_cleanup_errors=True) as folder,
+        _progress() as report,
+    ):
+        result = bench_api(kafka, Path(folder), bench, report)
+    _print(result, as_json)
+
+
+@app.command()
 def neighbours(as_json: Json = False) -> None:
     """What a new product costs among 50,000, beside brute-force queries; needs no Kafka."""
     from benchmarks.neighbours import bench_neighbours

@@ -200,16 +200,14 @@ def _fallback_keys(request: ShelfRequest) -> list[str]:
     return [key for key in keys if key != request.key]
 
 
-def _named(found: Iterable[Listed | None]) -> list[str]:
-    """The products that lists and their reasons name."""
-    ids: dict[str, None] = {}
+def _named(found: Iterable[Listed | None]) -> Iterator[str]:
+    """The products that lists and their reasons name; lazily, for tables in memory need not be told."""
     for listed in found:
         if listed is not None:
             for item in listed.recommendation.items:
-                ids[item.product_id] = None
+                yield item.product_id
                 if item.because:
-                    ids[item.because] = None
-    return list(ids)
+                    yield item.because
 
 
 def candidates_of(shelf: Shelf, products: Mapping[str, ProductCreated], filters: Filters) -> Iterator[ShelfItem]:

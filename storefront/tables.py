@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from consumers.runtime.records import Record
@@ -30,7 +30,7 @@ class Tables(Protocol):
         """The lists of keys, ``kind:subject``, in their order; None where there is none."""
         ...
 
-    async def products(self, product_ids: Sequence[str]) -> Mapping[str, ProductCreated]:
+    async def products(self, product_ids: Iterable[str]) -> Mapping[str, ProductCreated]:
         """At least these products, of which retired and unknown ones are left out."""
         ...
 
@@ -105,7 +105,7 @@ class MemoryTables:
         """See ``Tables``."""
         return list(map(self.list_table.listed, keys))
 
-    async def products(self, product_ids: Sequence[str]) -> Mapping[str, ProductCreated]:
+    async def products(self, product_ids: Iterable[str]) -> Mapping[str, ProductCreated]:
         """See ``Tables``."""
         return self.product_table.known
 

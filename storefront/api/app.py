@@ -63,8 +63,9 @@ def create_app(edge: Edge, resources: Sequence[Resource] = (), shop: Shop | None
     )
     app.state.edge = edge
     problems.install(app)
-    for router in (reading, events, catalogue, search, streaming, health):
-        app.include_router(router.router)
+    app.include_router(reading.lean_router)
+    for routes in (reading, events, catalogue, search, streaming, health):
+        app.include_router(routes.router)
     app.get("/recs.js", include_in_schema=False)(_snippet)
     if shop is not None:
         app.state.shop = shop

@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.events import MAX_ID_BYTES, Kind
 from storefront.api import models
 from storefront.api.problems import ProblemError, answers
+from storefront.api.queries import LeanRoute, parameters, query_of, subject_of
 from storefront.api.rendering import json_response
 from storefront.api.state import edge_of
 from storefront.shelves import MAX_ITEMS, Filters, ShelfRequest
 from storefront.wording import PRODUCT_KINDS
 
 router = APIRouter(tags=["lists"])
+lean_router = APIRouter(tags=["lists"], route_class=LeanRoute)
 
 _KIND = "(" + "|".join(Kind.ALL) + ")"
 _MAX_EXCLUDED = 200
@@ -104,20 +106,29 @@ class ShopListQuery(ListQuery):
     about_category: str = Field(default="", max_length=MAX_ID_BYTES, description="empty: the whole shop")
 
 
-@router.get(
-    "/lists", response_model=models.Answer, responses=_READS, summary="Several kinds for one page in one call"
+@lean_router.get(
+    "/lists",
+    response_model=models.Answer,
+    responses=_READS,
+    openapi_extra=parameters(PageQuery),
+    summary="Several kinds for one page in one call",
 )
-async def page_lists(request: Request, query: Annotated[PageQuery, Query()]) -> Response:
+async def page_lists(request: Request) -> Response:
     """Lists of any kinds, in the order asked for: `kinds=similar,for-you&product=P123&user=u7`."""
+    query = query_of(request, PageQuery)
     wanted = [_request(kind, query) for kind in dict.fromkeys(query.kinds.split(","))]
     return await _answer(request, wanted, query)
 
 
-@router.get("/products/{product_id}/lists", response_model=models.Answer, responses=_READS)
-async def product_lists(
-    request: Request, product_id: Subject, query: Annotated[ProductListsQuery, Query()]
-) -> Response:
+@lean_router.get(
+    "/products/{product_id}/lists",
+    response_model=models.Answer,
+    responses=_READS,
+    openapi_extra=parameters(ProductListsQuery, "product_id"),
+)
+async def product_lists(request: Request) -> Response:
     """What a product page shows: looks like this, viewed next, bought together."""
+    query, product_id = query_of(request, ProductListsQuery), subject_of(request, "product_id")
     kinds = dict.fromkeys(query.kinds.split(","))
     return await _answer(request, [ShelfRequest(kind, product_id) for kind in kinds], query)
 
@@ -130,18 +141,28 @@ async def product_list(
     return await _answer(request, [ShelfRequest(kind, product_id)], query)
 
 
-@router.get("/users/{user_id}/lists", response_model=models.Answer, responses=_READS)
-async def user_lists(request: Request, user_id: Subject, query: Annotated[UserListsQuery, Query()]) -> Response:
+@lean_router.get(
+    "/users/{user_id}/lists",
+    response_model=models.Answer,
+    responses=_READS,
+    openapi_extra=parameters(UserListsQuery, "user_id"),
+)
+async def user_lists(request: Request) -> Response:
     """What a home page shows to a user: for you, trending, popular."""
-    return await _answer(request, _for_shopper(user_id, query), query)
+    query = query_of(request, UserListsQuery)
+    return await _answer(request, _for_shopper(subject_of(request, "user_id"), query), query)
 
 
-@router.get("/sessions/{session_id}/lists", response_model=models.Answer, responses=_READS)
-async def session_lists(
-    request: Request, session_id: Subject, query: Annotated[UserListsQuery, Query()]
-) -> Response:
+@lean_router.get(
+    "/sessions/{session_id}/lists",
+    response_model=models.Answer,
+    responses=_READS,
+    openapi_extra=parameters(UserListsQuery, "session_id"),
+)
+async def session_lists(request: Request) -> Response:
     """The same for a guest, known by the session alone."""
-    return await _answer(request, _for_shopper(session_id, query), query)
+    query = query_of(request, UserListsQuery)
+    return await _answer(request, _for_shopper(subject_of(request, "session_id"), query), query)
 
 
 @router.get("/shop/lists/{kind}", response_model=models.Answer, responses=_READS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import signal
 import sys
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 
 from consumers.image_features.fetching import ImageFetcher
 from consumers.image_features.settings import ImageSettings
-from schemas.topics import PRODUCT_CREATED, RECOMMENDATION_UPDATED
+from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 from storefront.api.app import Resource, create_app
 from storefront.api.publisher import EdgePublisher
 from storefront.api.rendering import Renderer
@@ -22,6 +23,7 @@ from storefront.api.settings import ApiSettings
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
 from storefront.configuration import StorefrontConfiguration
+from storefront.image_search import FollowedImageSearch
 from storefront.lists import ListTable
 from storefront.products import ProductTable
 from storefront.rules.file import RulesFile
@@ -80,8 +82,10 @@ def make_app(configuration: StorefrontConfiguration) -> FastAPI:
     settings = configuration.api
     hub = StreamHub(settings.stream)
     publisher = EdgePublisher(configuration.kafka, settings.writes)
-    tables, following = _memory_tables(configuration, hub)
+    photos = FollowedImageSearch(configuration.images, settings.max_image_bytes)
+    tables, following = _memory_tables(configuration, hub, photos)
     edge = make_edge(settings, tables, publisher, hub, configuration.images)
+    edge = dataclasses.replace(edge, image_search=photos)
     return create_app(edge, [*following, _Publishing(publisher)], make_shop(configuration, edge))
 
 
@@ -97,7 +101,7 @@ def make_shop(configuration: StorefrontConfiguration, edge: Edge) -> Shop | None
 def make_edge(
     settings: ApiSettings, tables: Tables, publisher: EdgePublisher, hub: StreamHub, images: ImageSettings
 ) -> Edge:
-    """An edge over these tables."""
+    """An edge over these tables, without search by photo."""
     # Whoever asks is a stranger: of where the catalogue's pictures come from, only public addresses are left.
     fetch = images.fetch.model_copy(update={"images_dir": None, "allow_private_addresses": False})
     limits = images.limits.model_copy(update={"max_bytes": min(images.limits.max_bytes, settings.max_image_bytes)})
@@ -115,13 +119,13 @@ def make_edge(
 
 
 def _memory_tables(
-    configuration: StorefrontConfiguration, hub: StreamHub
+    configuration: StorefrontConfiguration, hub: StreamHub, photos: FollowedImageSearch
 ) -> tuple[MemoryTables, Sequence[Resource]]:
     settings = configuration.api
     currency = Currency(settings.stale_after_seconds)
     tables = MemoryTables(ListTable(max_lists=settings.max_lists), ProductTable(), currency)
-    topics = (PRODUCT_CREATED, RECOMMENDATION_UPDATED)
-    follower = TableFollower(configuration.kafka, topics, [tables], currency)
+    topics = (PRODUCT_CREATED, RECOMMENDATION_UPDATED, IMAGE_FEATURES)
+    follower = TableFollower(configuration.kafka, topics, [tables, photos], currency)
     return tables, [_Following(follower, tables, hub)]
 
 

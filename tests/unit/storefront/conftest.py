@@ -169,10 +169,18 @@ class Api:
         self._runner = asyncio.Runner()
         self._lifespan = app.router.lifespan_context(app)
         self.app = app
-        self.edge: Edge = app.state.edge
+        self._state = app.state
         self.openapi = app.openapi
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://shop")
+
+    @property
+    def edge(self) -> Edge:
+        found: Edge = self._state.edge
+        return found
+
+    def set_edge(self, edge: Edge) -> None:
+        self._state.edge = edge
 
     def __enter__(self) -> Api:
         self.run(self._lifespan.__aenter__())
