@@ -38,7 +38,7 @@ class OneOrMany:
         made, errors = [], []
         for place, document in enumerate(found):
             try:
-                made.append(self.one.validate_python(document, strict=False))
+                made.append(self.one.validate_python(document))
             except ValidationError as error:
                 errors += [{**e, "loc": (place, *e["loc"])} for e in _errors(error)]
         if errors:

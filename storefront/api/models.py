@@ -75,7 +75,7 @@ class Product(BaseModel):
 class NewProduct(Product):
     """A product to be published, whole: what is left out is empty from then on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     event_time_ms: int | None = Field(default=None, ge=0, lt=2**53, description="when it changed; now if left out")
 
@@ -84,7 +84,7 @@ _WHO: JsonDict = {"anyOf": [{"required": ["user_id"]}, {"required": ["session_id
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_WHO)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_WHO)
 
     product_id: Id = Field(examples=["P123"])
     user_id: Id | None = Field(default=None, description="a known customer", examples=["u7"])
