@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from consumers.image_features.encoder import Encoder
+from consumers.image_features.encoders import encoder_path
 from consumers.image_features.photo_search import PHOTO_LIMITS, PhotoSearch
 from consumers.image_features.settings import ImageSettings
 from consumers.runtime.records import Record
@@ -28,7 +29,7 @@ class FollowedImageSearch:
 
     def __init__(self, settings: ImageSettings, max_image_bytes: int) -> None:
         # One thread: a photo may take a few milliseconds longer, and answers beside it do not.
-        encoder = Encoder(settings.model_path, num_threads=1)
+        encoder = Encoder(encoder_path(settings.encoder, settings.encoders_dir), num_threads=1)
         self._features = FeatureTable()
         limits = PHOTO_LIMITS.model_copy(update={"max_bytes": min(PHOTO_LIMITS.max_bytes, max_image_bytes)})
         self._photos = PhotoSearch(encoder, self._features.search, limits)

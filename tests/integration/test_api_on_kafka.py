@@ -105,7 +105,9 @@ def stream(server: Server, query: str, headers: dict[str, str], seen: queue.Queu
     event_id = ""
     with (
         contextlib.suppress(httpx.HTTPError),  # the server is killed in the end
-        httpx.stream("GET", f"{server.client.base_url}stream?{query}", headers=headers, timeout=None) as response,
+        httpx.stream(
+            "GET", f"http://127.0.0.1:{server.port}/stream?{query}", headers=headers, timeout=None
+        ) as response,
     ):
         for line in response.iter_lines():
             if line.startswith("id: "):
