@@ -14,6 +14,7 @@ from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.co_visits import CoVisitBatch
+from recsys.evaluation.live import rank_of
 from recsys.for_you import ForYou
 from recsys.histories import ADDED, History, history_event
 from schemas.codec import decode
@@ -70,6 +71,7 @@ class InteractionsStage(Stage):
         self.for_you = ForYou(settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump())
         self._shards: dict[int, dict[str, History]] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
+        self._popular: tuple[str, ...] = ()
         self._catalogue_cause = NO_CAUSE
         """The latest that made a product vanish, for lists that are found to hold one after a restart."""
 
@@ -179,10 +181,14 @@ class InteractionsStage(Stage):
         shared_id = self.for_you.shared_id
         events = [history_event(message.value, _ACTIONS[type(message.value)], shared_id) for message in messages]
         newest: AnyMessage | None = None
-        for message, outcome in zip(messages, pairs.add(history, events, messages), strict=True):
+        for message, event, outcome in zip(messages, events, pairs.add(history, events, messages), strict=True):
             if outcome != ADDED:
                 out.count(message, outcome)
-            elif newest is None or message.timestamp_ms >= newest.timestamp_ms:
+                continue
+            if history.listed:
+                out.observe("for_you_hits", rank_of(event.product_id, history.listed))
+                out.observe("popular_hits", rank_of(event.product_id, self._popular))
+            if newest is None or message.timestamp_ms >= newest.timestamp_ms:
                 newest = message
         if newest is not None:
             shard[subject] = history
@@ -192,7 +198,10 @@ class InteractionsStage(Stage):
         if key.startswith(_SIMILAR):
             self.for_you.tables.put_looks(key.removeprefix(_SIMILAR), data)
         else:
-            self.for_you.put_list(_SHOP_LISTS[key], _shop_list(data))
+            listed = _shop_list(data)
+            self.for_you.put_list(_SHOP_LISTS[key], listed)
+            if _SHOP_LISTS[key] == Kind.POPULAR:
+                self._popular = () if listed is None else tuple(item.product_id for item in listed.items)
 
     def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, Cause]) -> None:
         for partition in partitions:

@@ -67,7 +67,19 @@ class StageMetrics:
         self._observed = {
             "image_fetch": Counter(
                 "recsys_image_fetches", "Image fetches by what came of them.", ["stage", "outcome"], registry=r
-            )
+            ),
+            "for_you_hits": Counter(
+                "recsys_for_you_hits",
+                "What shoppers did next, by its rank in the for-you list published before.",
+                ["stage", "rank"],
+                registry=r,
+            ),
+            "popular_hits": Counter(
+                "recsys_popular_hits",
+                "The same events by their rank in the shop's popular list, as a control.",
+                ["stage", "rank"],
+                registry=r,
+            ),
         }
 
     def events(self, topic: str, outcome: str, amount: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import cast
 
@@ -11,7 +12,7 @@ from consumers.interactions.stage import InteractionsStage
 from consumers.runtime.memory import MemoryLog, MemoryTransport
 from consumers.runtime.worker import Worker, WorkerSettings
 from schemas.codec import decode, encode
-from schemas.events import CoVisits, ItemState, PdpView, ProductCreated, RecommendationUpdated, UserHistory
+from schemas.events import CoVisits, ItemState, ListedProduct, PdpView, ProductCreated, RecommendationUpdated, UserHistory
 from schemas.keys import key_of
 
 
@@ -151,3 +152,22 @@ def test_an_event_beyond_the_retention_is_expired_and_one_of_the_future_refused(
     assert shop.worker.processed["pdp-view", "expired"] == 1
     assert len(shop.log.records("dead-letter")) == 1
     assert len(shop.histories()["u"].event_hashes) == 1
+
+
+def test_what_shoppers_do_next_is_measured_by_the_list_published_before() -> None:
+    shop = Shop()
+    listed = [ListedProduct(product_id, 1.0, "popular") for product_id in "pb"]
+    update = RecommendationUpdated("popular", "", 1, listed, 1, "x", 1)
+    shop.log.append("recommendation-updated", b"popular:", encode(update))
+    shop.settle()
+    seen: Counter[tuple[str, str]] = Counter()
+    shop.worker._metrics.observed = seen.update  # type: ignore[method-assign]
+    shop.view("e1", "u")
+    shop.settle()
+    assert not seen, "there was no list before"
+    assert shop.lists()["for-you:u"][:2] == ["a", "b"]
+    for event_id, product_id in (("e2", "b"), ("e2", "b"), ("e3", "p")):
+        shop.view(event_id, "u", product_id)
+    shop.settle()
+    popular = {("popular_hits", "2-5"): 1, ("popular_hits", "1"): 1}
+    assert seen == {("for_you_hits", "2-5"): 2, **popular}, "the event that came twice counts once"
