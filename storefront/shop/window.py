@@ -7,7 +7,8 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from schemas.events import Kind, ProductCreated, Reason
-from storefront.shelves import Shelf, ShelfItem
+from storefront.shelf_items import ShelfItem
+from storefront.shelves import Shelf
 from storefront.wording import product_name, reason_text
 
 _TITLES = {

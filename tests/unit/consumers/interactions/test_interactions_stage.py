@@ -12,7 +12,15 @@ from consumers.interactions.stage import InteractionsStage
 from consumers.runtime.memory import MemoryLog, MemoryTransport
 from consumers.runtime.worker import Worker, WorkerSettings
 from schemas.codec import decode, encode
-from schemas.events import CoVisits, ItemState, ListedProduct, PdpView, ProductCreated, RecommendationUpdated, UserHistory
+from schemas.events import (
+    CoVisits,
+    ItemState,
+    ListedProduct,
+    PdpView,
+    ProductCreated,
+    RecommendationUpdated,
+    UserHistory,
+)
 from schemas.keys import key_of
 
 
