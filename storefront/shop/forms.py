@@ -103,11 +103,8 @@ async def thanks(request: Request) -> Response:
     shopper = shop.shopper(request)
     ordered = shop.visits.get(shopper.subject).ordered
     lines = await _lines(shop, ordered)
-    page = await shop.shelves.read(
-        [ShelfRequest(Kind.FOR_YOU, shopper.subject)], shop.settings.shelf_length, Filters()
-    )
-    shelf = shop.window.shelf(page.shelves[0], page.products)
-    return await shop.page(request, "thanks.html", lines=lines, shelves=[shelf])
+    shelves = await shop.shelf_views([ShelfRequest(Kind.FOR_YOU, shopper.subject)], "thanks")
+    return await shop.page(request, "thanks.html", lines=lines, shelves=shelves)
 
 
 @router.post("/shopper")
@@ -141,7 +138,7 @@ async def _cart_page(request: Request, status: int = 200, message: str = "") -> 
     requests = [ShelfRequest(Kind.FOR_YOU, shopper.subject)]
     if visit.cart:
         requests.insert(0, ShelfRequest(Kind.BOUGHT_TOGETHER, next(reversed(visit.cart))))
-    shelves = await shop.shelf_views(requests, Filters(exclude=frozenset(visit.cart)))
+    shelves = await shop.shelf_views(requests, "cart", Filters(exclude=frozenset(visit.cart)))
     return await shop.page(request, "cart.html", status, lines=lines, shelves=shelves, message=message)
 
 

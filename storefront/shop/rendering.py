@@ -107,10 +107,12 @@ class Shop:
         """A product as it is now; None for one that is unknown or retired."""
         return (await self.shelves.tables.products([product_id])).get(product_id)
 
-    async def shelf_views(self, requests: Sequence[ShelfRequest], filters: Filters = _ALL) -> list[ShelfView]:
-        """Lists as a page shows them, all read at once."""
-        page = await self.shelves.read(requests, self.settings.shelf_length, filters)
-        return [self.window.shelf(shelf, page.products) for shelf in page.shelves]
+    async def shelf_views(
+        self, requests: Sequence[ShelfRequest], placement: str, filters: Filters = _ALL
+    ) -> list[ShelfView]:
+        """Lists as a page shows them, all read at once; ``placement`` is the page, as the shop's rules call it."""
+        page = await self.shelves.read(requests, self.settings.shelf_length, filters, placement)
+        return [self.window.shelf(shelf, page.products, placement) for shelf in page.shelves]
 
     async def cards(self, product_ids: Sequence[str]) -> list[Card]:
         """Cards in the order of the ids, of products that are still sold."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from schemas.events import MAX_ID_BYTES, Kind
-from storefront.shelves import ShelfRequest
+from storefront.shelves import Filters, ShelfRequest
 from storefront.shop import forms
 from storefront.shop.rendering import Shop, shop_of
 from storefront.shop.window import Card
@@ -33,7 +33,9 @@ async def home(request: Request) -> Response:
     """What the shopper may like, what others like, what is new, and where to go."""
     shop = shop_of(request)
     shopper = shop.shopper(request)
-    shelves = await shop.shelf_views([ShelfRequest(Kind.FOR_YOU, shopper.subject), ShelfRequest(Kind.TRENDING)])
+    shelves = await shop.shelf_views(
+        [ShelfRequest(Kind.FOR_YOU, shopper.subject), ShelfRequest(Kind.TRENDING)], "home"
+    )
     newest = await shop.shelves.tables.newest(None, _NEW_ON_HOME)
     return await shop.page(
         request,
@@ -46,9 +48,7 @@ async def home(request: Request) -> Response:
 
 
 @router.get("/category")
-async def category(
-    request: Request, name: Name = "", page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1
-) -> Response:
+async def category(request: Request, name: Name = "", page: Page = 1) -> Response:
     """What is popular in a category, and all of it, newest first."""
     shop = shop_of(request)
     length = shop.settings.page_length
@@ -56,7 +56,7 @@ async def category(
     cards = await shop.cards(found[(page - 1) * length : page * length])
     if not cards:
         return await _not_found(request, "There is nothing in this category at the moment.")
-    shelves = await shop.shelf_views([ShelfRequest(Kind.TRENDING, name, name)])
+    shelves = await shop.shelf_views([ShelfRequest(Kind.TRENDING, name, name)], "category")
     return await shop.page(
         request,
         "category.html",
@@ -78,7 +78,7 @@ async def product(request: Request, id: Id) -> Response:  # noqa: A002 - the nam
         return await _not_found(request, "This product is no longer sold here.")
     requests = [ShelfRequest(kind, id) for kind in PRODUCT_KINDS]
     requests.append(ShelfRequest(Kind.FOR_YOU, shopper.subject))
-    shelves = await shop.shelf_views(requests)
+    shelves = await shop.shelf_views(requests, "product")
     visit = shop.visits.change(shopper.subject)
     before = [known for known in visit.viewed if known != id]
     visit.view(id)
@@ -100,13 +100,15 @@ async def search(request: Request) -> Response:
 
 
 @router.get("/shelf")
-async def shelf(request: Request, kind: Name, subject: Name = "") -> Response:
+async def shelf(request: Request, kind: Name, subject: Name = "", placement: Name = "") -> Response:
     """One shelf as it is now, to be put into a page that shows an older one."""
     shop = shop_of(request)
     if kind not in Kind.ALL or (kind == Kind.FOR_YOU and subject != shop.shopper(request).subject):
         return Response(status_code=404)
     asked = ShelfRequest(kind, subject, subject if kind in (Kind.TRENDING, Kind.POPULAR) and subject else None)
-    (found,) = await shop.shelf_views([asked])
+    visit = shop.visits.get(shop.shopper(request).subject)
+    filters = Filters(exclude=frozenset(visit.cart)) if placement == "cart" else Filters()
+    (found,) = await shop.shelf_views([asked], placement, filters)
     return shop.fragment("fragments/shelf.html", shelf=found)
 
 
@@ -161,5 +163,5 @@ async def _doors(shop: Shop) -> list[tuple[str, Card | None]]:
 
 async def _not_found(request: Request, message: str) -> Response:
     shop = shop_of(request)
-    shelves = await shop.shelf_views([ShelfRequest(Kind.TRENDING)])
+    shelves = await shop.shelf_views([ShelfRequest(Kind.TRENDING)], "not-found")
     return await shop.page(request, "message.html", 404, heading="Not here", message=message, shelves=shelves)

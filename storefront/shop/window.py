@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from schemas.events import Kind, ProductCreated, Reason
+from storefront.api.rendering import recommendation_id
 from storefront.shelf_items import ShelfItem
 from storefront.shelves import Shelf
 from storefront.wording import product_name, reason_text
@@ -50,6 +51,9 @@ class ShelfView(NamedTuple):
     subject: str
     title: str
     revision: int
+    recommendation_id: str
+    """What impressions and clicks name it by."""
+    placement: str
     cards: Sequence[Card]
 
 
@@ -72,7 +76,7 @@ class Window:
             in_stock=product.in_stock,
         )
 
-    def shelf(self, shelf: Shelf, products: Mapping[str, ProductCreated]) -> ShelfView:
+    def shelf(self, shelf: Shelf, products: Mapping[str, ProductCreated], placement: str) -> ShelfView:
         """A shelf as cards; a reason that the shelf's title gives already is left out."""
         request, listed = shelf.request, shelf.listed
         said = _SAID_BY_THE_TITLE.get(request.kind)
@@ -81,13 +85,16 @@ class Window:
             return capitalised(product_name(product_id, products.get(product_id)))
 
         def reason(item: ShelfItem) -> str:
-            return "" if item.listed.reason == said else capitalised(reason_text(item.listed, name))
+            return "" if item.listed.reason == said else capitalised(reason_text(item.listed, name, item.about))
 
+        revision = 0 if listed is None else listed.recommendation.revision
         return ShelfView(
             kind=request.kind,
             subject=request.subject,
             title=shelf_title(request.kind, request.subject),
-            revision=0 if listed is None else listed.recommendation.revision,
+            revision=revision,
+            recommendation_id=recommendation_id(request.kind, request.subject, revision),
+            placement=placement,
             cards=[self.card(item.product, reason(item)) for item in shelf.items],
         )
 

@@ -1,6 +1,7 @@
 // Forms without a new page: putting into the cart. Buying and switching lead to another page anyway.
 
 import { record, withdraw } from "./happened.js";
+import { newId } from "./seen.js";
 
 export function enhanceForms() {
   document.addEventListener("submit", (event) => {
@@ -38,7 +39,7 @@ async function add(form) {
     toast(message);
     if (!answer.ok) return withdraw(`cart-add/${token}`);
     count(pieces);
-    form.elements.token.value = newToken();
+    form.elements.token.value = newId();
   } catch {
     // The token stays the same, so that trying again counts once.
     withdraw(`cart-add/${token}`);
@@ -46,10 +47,6 @@ async function add(form) {
   } finally {
     button.removeAttribute("aria-busy");
   }
-}
-
-function newToken() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function count(pieces) {

@@ -47,7 +47,7 @@ function show(open, asked) {
 
 export function connected(yes) {
   const line = document.querySelector("[data-stream-state]");
-  line.textContent = yes ? "Live: this page follows every change" : "Connection lost, trying again …";
+  line.textContent = yes ? "Live, timed from your click to the screen" : "Connection lost, trying again …";
   line.classList.toggle("live", yes);
 }
 
@@ -85,8 +85,8 @@ function stepOf(cause, kind, subject) {
   const known = state.steps.find((step) => cause === step.cause || cause.startsWith(`${step.cause}-`));
   if (known || kind !== "for-you" || subject !== state.subject || !cause) return known;
   const [topic] = cause.split("/");
-  const what = { "pdp-view": "A look", "cart-add": "Something put into the cart", "purchase": "A purchase" }[topic] ?? "A change";
-  record(cause, `${what}, on another page`);
+  const what = { "pdp-view": "A look", "cart-add": "Something put into the cart", "purchase": "A purchase" }[topic];
+  record(cause, what ? `${what}, on another page` : "The shop changed its products");
   begunHere.delete(cause);
   return state.steps[0];
 }
@@ -131,7 +131,7 @@ function drawn(step, place) {
   return item;
 }
 
-// Published after the event was on the log; on the screen after the shopper's own click.
+// Published: from the event on the log to the list. On the screen: from the shopper's click.
 function detail({ difference, onScreenMs, tookMs, products }) {
   const published = `published after ${duration(tookMs)}`;
   if (!difference) return `${products} ${products === 1 ? "product" : "products"}, ${published}`;
@@ -140,7 +140,7 @@ function detail({ difference, onScreenMs, tookMs, products }) {
   if (difference.left) parts.push(`${difference.left} gone`);
   if (difference.moved) parts.push(`${difference.moved} moved`);
   if (!parts.length) parts.push("further down");
-  return `${parts.join(", ")} · ${onScreenMs === null ? published : `${published}, on screen after ${duration(onScreenMs)}`}`;
+  return `${parts.join(", ")} · ${published}${onScreenMs === null ? "" : ", then on the screen"}`;
 }
 
 function made(name, className = "", text = "") {

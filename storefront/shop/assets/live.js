@@ -72,8 +72,8 @@ async function refresh(shelf, revision) {
 }
 
 async function load(shelf) {
-  const { kind, subject } = shelf.dataset;
-  const answer = await fetch(`/shelf?${new URLSearchParams({ kind, subject })}`);
+  const { kind, subject, placement } = shelf.dataset;
+  const answer = await fetch(`/shelf?${new URLSearchParams({ kind, subject, placement })}`);
   if (!answer.ok) return null;
   const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
   const newer = parsed.querySelector("[data-shelf]");

@@ -47,6 +47,8 @@ export function replaceCards(shelf, newer) {
   list.removeAttribute("aria-hidden");
   list.scrollLeft = scrolled;
   shelf.dataset.revision = newer.dataset.revision;
+  shelf.dataset.recommendation = newer.dataset.recommendation;
+  list.dispatchEvent(new Event("cards", { bubbles: true }));
   if (focused && list.contains(focused)) focused.focus({ preventScroll: true });
   else if (focused) (list.querySelector("a") ?? document.getElementById("main")).focus({ preventScroll: true });
   showLoading(list);

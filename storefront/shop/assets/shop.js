@@ -4,6 +4,7 @@ import { enhanceForms } from "./forms.js";
 import { openPanel, record } from "./happened.js";
 import { follow } from "./live.js";
 import { enhancePhotoSearch } from "./photo.js";
+import { watchShelves } from "./seen.js";
 import { showLoading, showShelves } from "./shelves.js";
 
 const page = document.body.dataset;
@@ -31,4 +32,5 @@ showShelves(document);
 openPanel(page.subject);
 enhanceForms();
 enhancePhotoSearch();
+watchShelves(page);
 follow(page, sendView);
