@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from storefront.api.problems import MEDIA_TYPE, ProblemError
 from storefront.api.settings import ApiSettings, RateLimits
 
-_IMAGE_PATH = "/search/image"
+_IMAGE_PATHS = frozenset({"/search/image", "/search"})
 _UNLIMITED_PATHS = frozenset({"/live", "/ready"})
 _FORM_OVERHEAD_BYTES = 10_000
 
@@ -62,7 +62,7 @@ class Limits:
         if scope["type"] != "http" or scope["path"] in _UNLIMITED_PATHS:
             await self._app(scope, receive, send)
             return
-        is_image = scope["path"] == _IMAGE_PATH
+        is_image = scope["path"] in _IMAGE_PATHS
         reading = scope["method"] in ("GET", "HEAD", "OPTIONS")
         sort = "read" if reading else "image" if is_image else "write"
         client = scope["client"][0] if scope.get("client") else ""

@@ -90,7 +90,7 @@ async def search_image(request: Request, query: Annotated[SearchQuery, Query()])
     async with edge.photo_turns:
         try:
             image = await _image(request, edge)
-            found = await _search(edge, image, query)
+            found = await find_by_photo(edge, image, query)
         except ImageTooLargeError as error:
             raise ProblemError(413, str(error)) from error
         except ImageError as error:
@@ -134,8 +134,11 @@ async def _fetched(edge: Edge, url: str) -> bytes:
         raise ProblemError(422, f"{error}; give another address, or the photo itself") from error
 
 
-async def _search(edge: Edge, image: bytes, query: SearchQuery) -> list[tuple[ProductCreated, float]]:
-    """Look up more than wanted, and more again where the filters leave too few."""
+async def find_by_photo(edge: Edge, image: bytes, query: SearchQuery) -> list[tuple[ProductCreated, float]]:
+    """The products that look most like a photo, with their likeness; raises an ``ImageError``.
+
+    Looks up more than wanted, and more again where the filters leave too few.
+    """
     assert edge.image_search is not None
     filters = Filters(query.category, query.price_min, query.price_max, query.in_stock)
     count = _ENOUGH * query.n

@@ -15,10 +15,12 @@ from fastapi import FastAPI
 
 from consumers.image_features.fetching import ImageFetcher
 from consumers.image_features.settings import ImageSettings
+from schemas.events import ProductCreated
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 from storefront.api.app import Resource, create_app
 from storefront.api.publisher import EdgePublisher
 from storefront.api.rendering import Renderer
+from storefront.api.search import SearchQuery, find_by_photo
 from storefront.api.settings import ApiSettings
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
@@ -37,6 +39,7 @@ _SWITCH_SECONDS = 0.0005
 """How long another thread may keep the interpreter while a request waits; a tenth of Python's own default."""
 _YOUNG_OBJECTS = 50_000
 _STOP_SECONDS = 3
+_PHOTO_MATCHES = 24
 
 
 def serve(configuration: StorefrontConfiguration) -> None:
@@ -95,7 +98,12 @@ def make_shop(configuration: StorefrontConfiguration, edge: Edge) -> Shop | None
     if not settings.enabled:
         return None
     pictures = None if images_dir is None else Pictures(images_dir, settings.max_picture_bytes)
-    return Shop(settings, edge.shelves, edge.publisher.publish, pictures)
+
+    async def find(photo: bytes) -> list[ProductCreated]:
+        async with edge.photo_turns:
+            return [product for product, _ in await find_by_photo(edge, photo, SearchQuery(n=_PHOTO_MATCHES))]
+
+    return Shop(settings, edge.shelves, edge.publisher.publish, pictures, find if edge.image_search else None)
 
 
 def make_edge(

@@ -6,6 +6,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
+from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, RedirectResponse
 
 from schemas.errors import RecsysError
@@ -94,6 +95,23 @@ async def buy(
     visit.order(lines)
     visit.remember(token)
     return RedirectResponse("/thanks", _SEE_OTHER)
+
+
+@router.post("/search")
+async def search(request: Request) -> Response:
+    """Search by photo, for browsers without scripts; those with them ask the API."""
+    if not comes_from_here(request):
+        return await _refused(request)
+    shop = shop_of(request)
+    async with request.form(max_files=1, max_fields=4) as form:
+        photo = form.get("image")
+        data = await photo.read() if isinstance(photo, UploadFile) else b""
+    status, found, problem = 200, [], ""
+    try:
+        found = [shop.window.card(product) for product in await shop.find(data)] if shop.find else []
+    except RecsysError as error:
+        status, problem = 422, f"This photo cannot be searched by: {error}"
+    return await shop.page(request, "search.html", status, cards=found, problem=problem)
 
 
 @router.get("/thanks")

@@ -27,6 +27,9 @@ ShopEvent = PdpView | CartAdd | Purchase
 Publish = Callable[[Sequence[ShopEvent]], Awaitable[None]]
 """Returns once Kafka has the events; raises a ``RecsysError`` where it may not."""
 
+FindByPhoto = Callable[[bytes], Awaitable[Sequence[ProductCreated]]]
+"""Products that look like a photo, best first; raises a ``RecsysError`` that says what is wrong with it."""
+
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _LOOKED_FOR_CATEGORIES = 120
 _CATEGORIES_SECONDS = 2.0
@@ -63,12 +66,18 @@ class Shop:
     """What the pages are made from; ``request.app.state.shop``."""
 
     def __init__(
-        self, settings: ShopSettings, shelves: Shelves, publish: Publish, pictures: Pictures | None = None
+        self,
+        settings: ShopSettings,
+        shelves: Shelves,
+        publish: Publish,
+        pictures: Pictures | None = None,
+        find: FindByPhoto | None = None,
     ) -> None:
         self.settings = settings
         self.shelves = shelves
         self.publish = publish
         self.pictures = pictures
+        self.find = find
         self.visits = Visits(settings.max_remembered_shoppers)
         self.window = Window(settings.currency)
         self.assets = _assets()

@@ -96,7 +96,7 @@ async def product(request: Request, id: Id) -> Response:  # noqa: A002 - the nam
 @router.get("/search")
 async def search(request: Request) -> Response:
     """Where to search by photo."""
-    return await shop_of(request).page(request, "search.html")
+    return await shop_of(request).page(request, "search.html", cards=None, problem="")
 
 
 @router.get("/shelf")

@@ -15,8 +15,8 @@ from shop_in_browser import DESKTOP, SETTLE_SECONDS, LiveShop, until
 from producers.client import ShopEvents
 from schemas.kafka_settings import KafkaSettings
 
-PRODUCTS = 84
-EVENTS = 800
+PRODUCTS = 56
+EVENTS = 600
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _CONTAINER_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]

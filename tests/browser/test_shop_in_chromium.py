@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image, ImageEnhance
 from shop_in_browser import ARTEFACTS, DESKTOP, PHONE, LiveShop, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
@@ -71,6 +73,37 @@ def test_putting_into_the_cart_needs_no_new_page(visit: Visit, live_shop: LiveSh
     assert page.evaluate("window.stayed")
     page.goto("/cart")
     assert page.locator(".line-item input[type=number]").input_value() == "2"
+
+
+@pytest.mark.parametrize("number", [5, 20, 33])
+def test_search_by_photo_finds_what_was_photographed(visit: Visit, live_shop: LiveShop, number: int) -> None:
+    product = live_shop.products[number]
+    assert product.image_url is not None
+    page = visit()
+    page.goto("/search")
+    photo = photographed(Image.open(live_shop.images_dir / product.image_url))
+    page.set_input_files("[data-file]", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    first = page.locator("[data-found] [data-product]").first
+    first.wait_for()
+    assert first.get_attribute("data-product") == product.product_id
+
+
+def photographed(picture: Image.Image) -> bytes:
+    """The picture as a camera would see it: larger, a little askew, another exposure, compressed."""
+    askew = picture.convert("RGB").resize((900, 900)).rotate(3, fillcolor=(225, 222, 218))
+    buffer = io.BytesIO()
+    ImageEnhance.Brightness(askew).enhance(0.93).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def test_search_by_photo_without_scripts(visit: Visit, live_shop: LiveShop) -> None:
+    product = live_shop.products[8]
+    assert product.image_url is not None
+    page = visit(**DESKTOP, java_script_enabled=False)
+    page.goto("/search")
+    page.set_input_files("[data-file]", live_shop.images_dir / product.image_url)
+    page.get_by_role("button", name="Search", exact=True).click()
+    assert page.locator("[data-found] [data-product]").first.get_attribute("data-product") == product.product_id
 
 
 def test_a_retired_product_vanishes_from_pages_that_show_it(visit: Visit, live_shop: LiveShop) -> None:
