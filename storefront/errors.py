@@ -17,3 +17,9 @@ class TablesUnavailableError(RecsysError):
 
 class RulesError(ConfigurationError):
     """The file of rules is wrong; the message names the rule and what is accepted."""
+
+
+class NotLeadingError(RecsysError):
+    """Another process writes the shared table by now; this one has to begin anew when it is its turn again."""
+
+    retriable = True

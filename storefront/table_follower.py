@@ -16,7 +16,6 @@ from schemas.errors import RecsysError
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import Topic
 from storefront.following import TopicFollower
-from storefront.tables import Currency
 
 _POLL_MS = 200
 _PROBE_SECONDS = 1.0
@@ -34,6 +33,14 @@ class Taker(Protocol):
         ...
 
 
+class Current(Protocol):
+    """Is told when everything that Kafka had is in."""
+
+    def current(self, now_ms: int) -> None:
+        """Everything that Kafka had at this time is in."""
+        ...
+
+
 class TableFollower:
     """Hands every record of the topics, from the beginning on, to the takers in their order."""
 
@@ -42,7 +49,7 @@ class TableFollower:
         kafka: KafkaSettings,
         topics: Sequence[Topic],
         takers: Sequence[Taker],
-        currency: Currency,
+        currency: Current,
         *,
         on_caught_up: Callable[[], None] = lambda: None,
     ) -> None:
@@ -66,13 +73,17 @@ class TableFollower:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                with TopicFollower(self._kafka, self._topics, start=self._positions or "beginning") as follower:
-                    self._follow(follower)
+                self._once()
             except (RecsysError, KafkaError) as error:
                 _log.warning("the tables are not followed just now: %s", error)
             except Exception:
                 _log.exception("the tables are not followed just now")
             self._stopping.wait(_RETRY_SECONDS)
+
+    def _once(self) -> None:
+        """Follow until stopped, or until something is in the way; goes on from where it was then."""
+        with TopicFollower(self._kafka, self._topics, start=self._positions or "beginning") as follower:
+            self._follow(follower)
 
     def _follow(self, follower: TopicFollower) -> None:
         ends: Mapping[Any, int] | None = None

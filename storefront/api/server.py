@@ -86,7 +86,8 @@ def make_app(configuration: StorefrontConfiguration) -> FastAPI:
     hub = StreamHub(settings.stream)
     publisher = EdgePublisher(configuration.kafka, settings.writes)
     photos = FollowedImageSearch(configuration.images, settings.max_image_bytes)
-    tables, following = _memory_tables(configuration, hub, photos)
+    make_tables = _memory_tables if settings.redis_url is None else _redis_tables
+    tables, following = make_tables(configuration, hub, photos)
     edge = make_edge(settings, tables, publisher, hub, configuration.images)
     edge = dataclasses.replace(edge, image_search=photos)
     return create_app(edge, [*following, _Publishing(publisher)], make_shop(configuration, edge))
@@ -128,13 +129,46 @@ def make_edge(
 
 def _memory_tables(
     configuration: StorefrontConfiguration, hub: StreamHub, photos: FollowedImageSearch
-) -> tuple[MemoryTables, Sequence[Resource]]:
+) -> tuple[Tables, Sequence[Resource]]:
     settings = configuration.api
     currency = Currency(settings.stale_after_seconds)
     tables = MemoryTables(ListTable(max_lists=settings.max_lists), ProductTable(), currency)
     topics = (PRODUCT_CREATED, RECOMMENDATION_UPDATED, IMAGE_FEATURES)
     follower = TableFollower(configuration.kafka, topics, [tables, photos], currency)
     return tables, [_Following(follower, tables, hub)]
+
+
+def _redis_tables(
+    configuration: StorefrontConfiguration, hub: StreamHub, photos: FollowedImageSearch
+) -> tuple[Tables, Sequence[Resource]]:
+    """The table that is shared, which one process writes; the features of pictures are each process's own."""
+    from storefront.leading import LeadingFollower
+    from storefront.redis_tables import RedisTables
+    from storefront.redis_writer import RedisWriter
+
+    kafka, settings = configuration.kafka, configuration.api
+    assert settings.redis_url is not None
+    url = settings.redis_url.get_secret_value()
+    tables = RedisTables(url, kafka.topic_prefix, hub, settings.stale_after_seconds)
+    writer = RedisWriter(url, kafka.topic_prefix)
+    leading = LeadingFollower(kafka, (PRODUCT_CREATED, RECOMMENDATION_UPDATED), writer)
+    pictures = TableFollower(
+        kafka, (PRODUCT_CREATED, IMAGE_FEATURES), [photos], Currency(settings.stale_after_seconds)
+    )
+    return tables, [_Thread(leading), _Thread(pictures), tables]
+
+
+class _Thread:
+    """A follower that works while the application does."""
+
+    def __init__(self, follower: TableFollower) -> None:
+        self._follower = follower
+
+    async def start(self) -> None:
+        self._follower.start()
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._follower.close)
 
 
 class _Following:
