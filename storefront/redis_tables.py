@@ -75,6 +75,7 @@ class RedisTables:
         self._lists = _Decoded(_listed)
         self._products = _Decoded(_product)
         self._as_of_ms = 0
+        self._closing = False
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,9 +84,10 @@ class RedisTables:
 
     async def close(self) -> None:
         """Stop watching, and let go of the connections."""
+        self._closing = True  # a cancellation can be lost where it meets a time-out of redis-py
         if self._watching is not None:
             self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+            await asyncio.wait({self._watching}, timeout=2 * _TIMEOUT_SECONDS)
         await self._redis.aclose(close_connection_pool=True)
 
     async def lists(self, keys: Sequence[str]) -> Sequence[Listed | None]:
@@ -118,7 +120,7 @@ class RedisTables:
 
     async def _watch(self) -> None:
         last = "$"
-        while True:
+        while not self._closing:
             try:
                 self._as_of_ms = int(await self._redis.get(self._keys.as_of) or 0)
                 last = await self._changes(last)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import faulthandler
 import gc
+import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,8 +42,13 @@ from storefront.tables import Changes, Currency, MemoryTables, Tables
 _SWITCH_SECONDS = 0.0005
 """How long another thread may keep the interpreter while a request waits; a tenth of Python's own default."""
 _YOUNG_OBJECTS = 50_000
-_STOP_SECONDS = 3
 _PHOTO_MATCHES = 24
+_STOP_SECONDS = 3
+"""How long requests may still take that are under way."""
+_CUT_SHORT_SECONDS = 20.0
+"""What is left then is what Kafka or Redis do not answer."""
+
+_log = logging.getLogger(__name__)
 
 
 def serve(configuration: StorefrontConfiguration) -> None:
@@ -78,6 +87,14 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: Any) -> None:
         super().handle_exit(sig, frame)
         self._edge.hub.end_all()
+        threading.Thread(target=_cut_short, name="stop-limit", daemon=True).start()
+
+
+def _cut_short() -> None:
+    threading.Event().wait(_CUT_SHORT_SECONDS)
+    _log.warning("not stopped after %.0f s; leaving as it is", _CUT_SHORT_SECONDS)
+    faulthandler.dump_traceback()
+    os._exit(1)
 
 
 def make_app(configuration: StorefrontConfiguration) -> FastAPI:
