@@ -138,12 +138,14 @@ class Shop:
     async def page(self, request: Request, template: str, status: int = 200, **content: Any) -> Response:
         """A whole page."""
         shopper = self.shopper(request)
+        freshness = await self.shelves.tables.freshness()
         html = self._templates.get_template(template).render(
             path=request.url.path,
             now_ms=time.time_ns() // 1_000_000,
             shopper=shopper,
             shoppers=self.settings.shoppers,
             categories=await self.categories(),
+            stale=freshness.ready and freshness.stale,
             pieces=self.visits.get(shopper.subject).pieces,
             **content,
         )

@@ -131,8 +131,8 @@ function drawn(step, place) {
   return item;
 }
 
-// Published: from the event on the log to the list. On the screen: from the shopper's click.
-function detail({ difference, onScreenMs, tookMs, products }) {
+// Published: from the event on the log to the list; what stands on the right is from the click to the screen.
+function detail({ difference, tookMs, products }) {
   const published = `published after ${duration(tookMs)}`;
   if (!difference) return `${products} ${products === 1 ? "product" : "products"}, ${published}`;
   const parts = [];
@@ -140,7 +140,7 @@ function detail({ difference, onScreenMs, tookMs, products }) {
   if (difference.left) parts.push(`${difference.left} gone`);
   if (difference.moved) parts.push(`${difference.moved} moved`);
   if (!parts.length) parts.push("further down");
-  return `${parts.join(", ")} · ${published}${onScreenMs === null ? "" : ", then on the screen"}`;
+  return `${parts.join(", ")} · ${published}`;
 }
 
 function made(name, className = "", text = "") {

@@ -8,30 +8,57 @@ const MOST_SHOWN = 200;
 const shown = () => [...document.querySelectorAll("[data-shelf]")];
 const ids = (shelf) => [...shelf.querySelectorAll("[data-cards] > [data-product]")].map((card) => card.dataset.product);
 
+// The stream ends while nobody looks: a browser has six connections to a shop, and each open page would hold one.
+const HIDDEN_MS = 5000;
+const FIRST_TRY_MS = 1500;
+
 export function follow(page, whenOpen) {
-  const source = new EventSource(`/stream?${asked(page)}`);
-  let opened = false;
-  const open = () => {
-    connected(true);
-    if (!opened) whenOpen();
-    opened = true;
+  let source = null;
+  let since = page.renderedMs;
+  let begun = false;
+  const begin = () => {
+    if (!begun) whenOpen();
+    begun = true;
   };
-  source.addEventListener("open", open);
-  source.addEventListener("error", () => connected(false));
-  source.addEventListener("recommendation-updated", (event) => take(JSON.parse(event.data)));
-  source.addEventListener("product-updated", (event) => takeProduct(JSON.parse(event.data)));
-  // What the shopper does counts also where the stream does not come about.
-  setTimeout(() => { if (!opened) whenOpen(); opened = true; }, 1500);
-  // A page that the browser kept shows what was true when it was left.
-  addEventListener("pageshow", (event) => {
-    if (event.persisted) shown().forEach((shelf) => refresh(shelf, 0));
+  const connect = () => {
+    if (source) return;
+    const again = begun;
+    source = new EventSource(`/stream?${asked(page, since)}`);
+    source.addEventListener("open", () => {
+      connected(true);
+      begin();
+    });
+    source.addEventListener("error", () => connected(false));
+    source.addEventListener("recommendation-updated", ({ data }) => {
+      const list = JSON.parse(data);
+      since = String(Math.max(Number(since), list.published_at_ms));
+      take(list);
+    });
+    source.addEventListener("product-updated", ({ data }) => takeProduct(JSON.parse(data)));
+    // What went meanwhile left no trace in the stream, so what is shown is asked for once more.
+    if (again) shown().forEach((shelf) => refresh(shelf, 0));
+  };
+  const disconnect = () => {
+    source?.close();
+    source = null;
+  };
+  let hiding = null;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiding);
+    if (document.hidden) hiding = setTimeout(disconnect, HIDDEN_MS);
+    else connect();
   });
+  addEventListener("pagehide", disconnect);
+  addEventListener("pageshow", ({ persisted }) => { if (persisted) connect(); });
+  // What the shopper does counts also where the stream does not come about.
+  setTimeout(begin, FIRST_TRY_MS);
+  connect();
 }
 
 // Lists that changed between two pages are in the newer page already, but what they tell of the shopper's last step
-// belongs into the panel, so the stream begins a little earlier.
-function asked(page) {
-  const query = new URLSearchParams({ subject: page.subject });
+// belongs into the panel, so the stream begins when the page was made.
+function asked(page, since) {
+  const query = new URLSearchParams({ subject: page.subject, since_ms: since });
   const about = new Set();
   const products = new Set();
   for (const { dataset: { kind, subject } } of shown()) {
@@ -44,7 +71,6 @@ function asked(page) {
   if (watched.size) query.set("shown", [...watched].slice(0, MOST_SHOWN).join(","));
   if (products.size) query.set("products", [...products].join(","));
   if (about.size) query.set("categories", [...about].join(","));
-  query.set("since_ms", page.renderedMs);
   return query;
 }
 

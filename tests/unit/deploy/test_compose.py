@@ -16,6 +16,7 @@ from cli.main import app
 from consumers.configuration import load
 from consumers.runtime.metrics import StageMetrics
 from consumers.stages import STAGES
+from storefront.configuration import load_storefront
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -53,6 +54,16 @@ def test_the_environment_is_one_that_the_configuration_takes(name: str, tmp_path
     assert configuration.kafka.bootstrap_servers == "kafka:19092"
     assert configuration.runtime.metrics_port == 9100
     assert configuration.runtime.metrics_host == "0.0.0.0"  # else Prometheus, in another container, has no answer
+
+
+def test_the_shop_is_served_from_the_pictures_that_are_embedded(tmp_path: Path) -> None:
+    shop = SERVICES["shop"]
+    configuration = load_storefront(shop["environment"], tmp_path)
+    assert shop["command"] == ["serve"]
+    assert shop["volumes"] == SERVICES["image-features"]["volumes"]
+    assert shop["ports"] == [f"127.0.0.1:8080:{configuration.api.port}"]
+    assert configuration.api.host == "0.0.0.0"  # the port is published on the host's loopback alone
+    assert str(configuration.images.fetch.images_dir) == shop["volumes"][0].split(":")[-2]
 
 
 def test_the_topics_are_made_by_a_command_that_there_is() -> None:

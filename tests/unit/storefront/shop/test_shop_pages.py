@@ -73,6 +73,12 @@ def test_pages_carry_no_script_of_their_own_and_say_so(pages: Any) -> None:
         assert page.headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_page_says_when_its_lists_do_not_change(pages: Any, shop: Any) -> None:
+    assert "do not change just now" not in pages.get("/").text, "nothing is known to be late while all is read in"
+    shop.currency.current(1_000)
+    assert "do not change just now" in pages.get("/").text
+
+
 def test_a_shelf_can_be_had_alone_but_not_another_shoppers(pages: Any) -> None:
     pages.get("/")
     assert shown(pages.get("/shelf?kind=similar&subject=a").text, "similar")[:2] == ["b", "c"]
