@@ -35,6 +35,13 @@ _WORDS = {
     "mrr": "MRR",
     "coverage": "coverage of the catalogue",
     "precision": "share in the same category",
+    "plain": "without the correction of hubs",
+    "hubness": "hubs",
+    "places": "places of a list",
+    "largest_before": "lists with the most listed product, uncorrected",
+    "largest_after": "corrected",
+    "in_no_list_before": "share of products in no list, uncorrected",
+    "in_no_list_after": "corrected",
     "products": "products",
     "unusable": "products whose picture cannot be used",
     "events": "events learnt",
@@ -158,5 +165,5 @@ def _print(title: str, report: Mapping[str, Any], as_json: bool) -> None:
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+        return ", ".join(f"{_WORDS.get(name, name)} {_text(part)}" for name, part in value.items())
     return f"{value:.4f}" if isinstance(value, float) else str(value)

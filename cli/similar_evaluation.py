@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from consumers.image_features.catalogue_embedding import embed_catalogue
 from consumers.image_features.settings import FetchSettings, ImageSettings
+from consumers.similar_products.settings import LEARN_AT
 from producers.catalogue import Catalogue
 from producers.tables import AcceptedRow
 from recsys.evaluation.category_precision import category_precision
+from recsys.evaluation.in_degrees import in_degrees
 from recsys.neighbours import Changes, ExactIndex, ExactSettings
+from recsys.neighbours.hubness import learn_correction
 from schemas.errors import ConfigurationError
 from schemas.events import ProductCreated
 
 SPLIT_COLUMN = "split"
+_PLACES = 20
+"""Length of the lists that hubs are counted in, as a shop's."""
 
 OnProgress = Callable[[int, int], None]
 
@@ -29,6 +36,9 @@ def evaluate_similar(
 ) -> dict[str, Any]:
     """Embed a catalogue and measure its lists; returns ``k``, ``queries``, ``precision`` and what was left out.
 
+    ``plain`` is the same of lists without the correction of hubs; ``hubness`` says of both, for lists of
+    ``places``, in how many the most listed product stands, and what share of the products stands in none.
+
     Every product with a category is a query, or those of one split are; all are searched. One whose picture
     cannot be used (``unusable``) counts as 0, for shoppers see no list either. ``rejected`` rows of the table are
     no products. ``on_progress`` is told (pictures dealt with, pictures in all). Errors: ``ConfigurationError``.
@@ -39,13 +49,23 @@ def evaluate_similar(
     embedded = embed_catalogue(
         urls, below(images_dir, settings or ImageSettings()), lambda done: on_progress(done, len(urls))
     )
-    lists = _lists(embedded.vectors, k)
     category_of = {product_id: product.category for product_id, product in products.items()}
-    found = category_precision(queries, lists, category_of, k)
+    places = max(k, _PLACES)
+    plain, corrected = (_lists(vectors, places) for vectors in _plain_and_corrected(embedded.vectors))
+    found = category_precision(queries, corrected, category_of, k)
     if not found.queries:
         raise ConfigurationError(f"no product of {catalog} has a category; add a category column, or name it")
+    before, after = in_degrees(plain, places), in_degrees(corrected, places)
     return {
         **found._asdict(),
+        "plain": {"precision": category_precision(queries, plain, category_of, k).precision},
+        "hubness": {
+            "places": places,
+            "largest_before": before.largest,
+            "largest_after": after.largest,
+            "in_no_list_before": before.share_in_no_list,
+            "in_no_list_after": after.share_in_no_list,
+        },
         "products": len(products),
         "unusable": len(products) - len(embedded.vectors),
         "rejected": rejected,
@@ -82,9 +102,22 @@ def below(images_dir: Path, settings: ImageSettings) -> ImageSettings:
     return settings.model_copy(update={"fetch": fetch})
 
 
-def _lists(vectors: Mapping[str, Any], k: int) -> dict[str, list[str]]:
-    if not vectors:
+def _plain_and_corrected(vectors: Mapping[str, Any]) -> Iterator[Changes]:
+    yield Changes(vectors)
+    if len(vectors) < LEARN_AT[0]:
+        yield Changes(vectors)
+        return
+    rows, penalties = learn_correction(vectors)(np.stack(list(vectors.values())))
+    yield Changes(
+        dict(zip(vectors, rows, strict=True)), penalties=dict(zip(vectors, penalties.tolist(), strict=True))
+    )
+
+
+def _lists(changes: Changes, places: int) -> dict[str, list[str]]:
+    if not changes.vectors:
         return {}
-    index = ExactIndex(len(next(iter(vectors.values()))), ExactSettings(list_length=k, margin=0))
-    index.apply(Changes(vectors))
-    return {product_id: [near.product_id for near in index.neighbours(product_id)] for product_id in vectors}
+    index = ExactIndex(len(next(iter(changes.vectors.values()))), ExactSettings(list_length=places, margin=0))
+    index.apply(changes)
+    return {
+        product_id: [near.product_id for near in index.neighbours(product_id)] for product_id in changes.vectors
+    }

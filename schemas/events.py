@@ -310,6 +310,22 @@ class TrendingState:
 
 
 @dataclass(frozen=True, slots=True)
+class SimilarState:
+    """What corrects hubs among an encoder's features; arrays are little-endian, row by row.
+
+    ``centre`` is float32 (d,), ``directions`` float16 (d, q), ``sample`` float16 (s, q).
+    """
+
+    encoder_id: str
+    products: int
+    usual: float
+    centre: bytes
+    directions: bytes
+    sample: bytes
+    event_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemFactors:
     """A product's matrix-factorisation vector; ``vector`` is float32, little-endian."""
 
@@ -359,6 +375,7 @@ Event = (
     | CoVisits
     | ItemState
     | TrendingState
+    | SimilarState
     | ItemFactors
     | RecommendationUpdated
 )

@@ -16,6 +16,8 @@ def key_of(event: events.Event) -> str:
         return event.subject
     if isinstance(event, events.UserUpdated):
         return event.user_id
+    if isinstance(event, events.SimilarState):
+        return event.encoder_id
     return event.product_id
 
 

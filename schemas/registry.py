@@ -31,6 +31,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "co-visits": events.CoVisits,
     "item-state": events.ItemState,
     "trending-state": events.TrendingState,
+    "similar-state": events.SimilarState,
     "item-factors": events.ItemFactors,
     "recommendation-updated": events.RecommendationUpdated,
 }

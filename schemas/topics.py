@@ -55,6 +55,7 @@ IMAGE_FEATURES = Topic("image-features", "product_id", "compact")
 INTERACTION_STATE = Topic("interaction-state", "user_id", "compact")
 ITEM_STATE = Topic("item-state", "product_id", "compact")
 TRENDING_STATE = Topic("trending-state", "product_id", "compact")
+SIMILAR_STATE = Topic("similar-state", "encoder_id", "compact")
 CO_VISITS = Topic("co-visits", "product_id", "delete", retention_ms=7 * DAY_MS)
 ITEM_FACTORS = Topic("item-factors", "product_id", "compact")
 RECOMMENDATION_UPDATED = Topic("recommendation-updated", "kind:subject", "compact")
@@ -74,6 +75,7 @@ TOPICS: dict[str, Topic] = {
         INTERACTION_STATE,
         ITEM_STATE,
         TRENDING_STATE,
+        SIMILAR_STATE,
         CO_VISITS,
         ITEM_FACTORS,
         RECOMMENDATION_UPDATED,

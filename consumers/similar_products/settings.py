@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.neighbours import ExactSettings
 
+LEARN_AT = (200, 800, 3_200, 12_800)
+"""Again at four times the products; later it would change little, and all lists would have to be found again."""
+
 
 class SimilarProductsSettings(BaseModel):
     """How many neighbours a product has, and how they are kept."""
@@ -21,9 +24,16 @@ class SimilarProductsSettings(BaseModel):
     storage: Literal["float16", "float32"] = Field(
         default="float32", description="vectors in memory: float16 takes half of it, float32 half the time"
     )
+    correct_hubs: bool = Field(
+        default=True, description="products that look like everything step back in favour of the others"
+    )
     batch_products: int = Field(
         default=512, ge=1, le=10_000, description="features taken at once; each leads to about 20 lists"
     )
+
+    def learn_at(self) -> tuple[int, ...]:
+        """Numbers of products at which what corrects hubs is learnt."""
+        return LEARN_AT if self.correct_hubs else ()
 
     def index(self) -> ExactSettings:
         """The same for the core."""

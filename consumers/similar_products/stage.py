@@ -1,7 +1,8 @@
 """The stage: image-features in, a list of similar products for each out.
 
-The features are the state, so the input is its own changelog. The lists depend on the latest features and the
-catalogue alone; the stage's own lists on recommendation-updated say which revision readers have. After a restart
+The features are the state, so the input is its own changelog. The lists depend on the latest features, the
+catalogue, and what was learnt of the features to correct hubs, which is on similar-state; the stage's own lists on
+recommendation-updated say which revision readers have. After a restart
 or an aborted transaction, lists are computed anew and only those that differ are published.
 """
 
@@ -14,13 +15,15 @@ from typing import NamedTuple
 from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
+from consumers.similar_products.corrections import from_state, to_state
 from consumers.similar_products.settings import SimilarProductsSettings
 from recsys.catalogue import Catalogue
 from recsys.neighbours import ExactIndex, Neighbour
 from recsys.neighbours.by_encoder import Feature, NeighboursByEncoder
 from recsys.neighbours.feature_vectors import InvalidVectorError, read_feature
+from schemas.errors import InvalidEventError
 from schemas.events import ImageFeature, Kind, ListedProduct, Reason, RecommendationUpdated
-from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
+from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED, SIMILAR_STATE
 
 _OWN_LISTS = f"{Kind.SIMILAR}:"
 
@@ -45,7 +48,7 @@ class SimilarProductsStage(Stage):
         "similar-products",
         inputs=(IMAGE_FEATURES,),
         tables=(PRODUCT_CREATED,),
-        changelogs=(RECOMMENDATION_UPDATED,),
+        changelogs=(SIMILAR_STATE, RECOMMENDATION_UPDATED),
         source_changelog=True,
         sole_owner=True,
     )
@@ -57,6 +60,7 @@ class SimilarProductsStage(Stage):
         self._published: dict[str, _Published] = {}
         self._newest = NO_CAUSE
         self._unconfirmed: set[str] = set()
+        self._unconfirmed_corrections: set[str] = set()
         self._owner = False
 
     def wants(self, topic: str, key: str) -> bool:
@@ -69,8 +73,15 @@ class SimilarProductsStage(Stage):
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take new features; every list that this changes is published."""
-        left = self._apply(self._read(messages, out), self._listable(message.key for message in messages))
-        self._publish(left, {message.key: self._cause_of(message) for message in messages}, out)
+        causes = {message.key: self._cause_of(message) for message in messages}
+        left: set[str] = set()
+        at = 0
+        while at < len(messages):
+            part = messages[at : at + self._room(len(messages))]
+            left |= self._apply(self._read(part, out), self._listable(message.key for message in part))
+            self._learn(causes[part[-1].key], out)
+            at += len(part)
+        self._publish(left, causes, out)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the catalogue as it is now; lists change where a product comes, goes, or is out of stock."""
@@ -89,6 +100,8 @@ class SimilarProductsStage(Stage):
             if message.topic == IMAGE_FEATURES.name:
                 features.append(message)
                 self._cause_of(message)
+            elif message.topic == SIMILAR_STATE.name:
+                self._restore_correction(message)
             elif message.value is None:
                 self._published.pop(message.key.removeprefix(_OWN_LISTS), None)
             else:
@@ -104,6 +117,10 @@ class SimilarProductsStage(Stage):
         self._apply(dict.fromkeys(self._unconfirmed | set(self._neighbours.misfits())), {})
         self._apply({}, self._listable(self._neighbours))
         self._unconfirmed.clear()
+        for encoder_id in self._unconfirmed_corrections:
+            self._neighbours.correct(encoder_id, None)
+        self._unconfirmed_corrections.clear()
+        self._learn(self._newest, out)
         self._publish({*self._neighbours, *self._published}, {}, out)
 
     def revoke(self, partitions: Sequence[int]) -> None:
@@ -111,9 +128,29 @@ class SimilarProductsStage(Stage):
         self._owner = False
         self._published.clear()
         self._unconfirmed = set(self._neighbours)
+        self._unconfirmed_corrections = set(self._neighbours.corrections)
 
     def _empty(self) -> NeighboursByEncoder:
-        return NeighboursByEncoder(partial(ExactIndex, settings=self._settings.index()))
+        return NeighboursByEncoder(partial(ExactIndex, settings=self._settings.index()), self._settings.learn_at())
+
+    def _room(self, messages: int) -> int:
+        """How many of so many messages can be taken before it may be due to learn something."""
+        return int(max(1, min(self._neighbours.room(), messages)))
+
+    def _learn(self, cause: Cause, out: Outbox) -> None:
+        """Where there are so many features that it is due, learn what corrects hubs; all lists follow."""
+        for encoder_id, correction in self._neighbours.learn().items():
+            out.publish(to_state(encoder_id, correction, cause))
+
+    def _restore_correction(self, message: AnyMessage) -> None:
+        try:
+            correction = None if message.value is None else from_state(message.value)
+        except InvalidEventError:
+            correction = None  # it is learnt again
+        self._unconfirmed_corrections.discard(message.key)
+        known = self._neighbours.corrections.get(message.key)
+        if known != correction and self._settings.correct_hubs:
+            self._neighbours.correct(message.key, correction)
 
     def _read(self, messages: Sequence[AnyMessage], out: Outbox | None) -> dict[str, Feature | None]:
         """The latest feature of each product, None for one that is no more or that cannot be read.

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
 from typing import NamedTuple
 
+import numpy as np
+
+from recsys.neighbours.hubness import Correction, learn_correction
 from recsys.neighbours.index import Changes, Neighbour, NeighbourIndex, Vector
+
+_AT_ONCE = 1_024
+"""Features corrected at once, so that memory stays bounded."""
 
 
 class Feature(NamedTuple):
@@ -27,13 +34,19 @@ class NeighboursByEncoder:
     """Each product stands in the index of its latest feature's encoder; lists hold products of the same one.
 
     So the lists depend on the latest features alone, and while a shop changes its encoder no list mixes two.
-    ``make_index`` gives an empty index for vectors of so many dimensions.
+    ``make_index`` gives an empty index for vectors of so many dimensions. ``learn_at`` are the sizes at which what
+    corrects hubs is learnt anew, ascending; lists then depend on what was learnt too, which ``learn`` returns and
+    ``correct`` takes back.
     """
 
-    def __init__(self, make_index: Callable[[int], NeighbourIndex]) -> None:
+    def __init__(self, make_index: Callable[[int], NeighbourIndex], learn_at: Iterable[int] = ()) -> None:
         self._make_index = make_index
+        self._learn_at = tuple(learn_at)
         self._indexes: dict[_Space, NeighbourIndex] = {}
         self._space_of: dict[str, _Space] = {}
+        self._corrections: dict[str, Correction] = {}
+        self._features: defaultdict[_Space, dict[str, Vector]] = defaultdict(dict)
+        """As they came, to be corrected anew: 2 bytes a dimension."""
 
     def __len__(self) -> int:
         return len(self._space_of)
@@ -80,13 +93,70 @@ class NeighboursByEncoder:
         for space in vectors.keys() - self._indexes.keys():
             self._indexes[space] = self._make_index(space.dimensions)
         for space, index in self._indexes.items():
-            index.apply(Changes(vectors[space], removed[space], listable, categories or {}))
+            for product_id in removed[space]:
+                self._features[space].pop(product_id, None)
+            self._features[space].update(vectors[space])
+            corrected, penalties = self._corrected(space, vectors[space])
+            index.apply(Changes(corrected, removed[space], listable, categories or {}, penalties))
         return {product_id for ids in removed.values() for product_id in ids}
+
+    @property
+    def corrections(self) -> Mapping[str, Correction]:
+        """What corrects hubs among the features of each encoder."""
+        return self._corrections
+
+    def room(self) -> float:
+        """How many features may be taken before something may be due to be learnt; at least 1 after ``learn``."""
+        sizes = ((self._due_at(space.encoder_id), len(features)) for space, features in self._features.items())
+        return min([self._due_at(""), *(due - size for due, size in sizes)])
+
+    def learn(self) -> dict[str, Correction]:
+        """Learn, for the encoders with so many features that it is due; returns what was learnt."""
+        learnt: dict[str, Correction] = {}
+        for space, features in self._features.items():
+            if len(features) >= self._due_at(space.encoder_id):
+                learnt[space.encoder_id] = learn_correction(features)
+        for encoder_id, correction in learnt.items():
+            self.correct(encoder_id, correction)
+        return learnt
+
+    def correct(self, encoder_id: str, correction: Correction | None) -> None:
+        """Take what was learnt earlier, None for nothing; every list of the encoder follows."""
+        if correction is None:
+            self._corrections.pop(encoder_id, None)
+        else:
+            self._corrections[encoder_id] = correction
+        for space, index in self._indexes.items():
+            if space.encoder_id == encoder_id:
+                vectors, penalties = self._corrected(space, self._features[space])
+                index.apply(Changes(vectors, penalties=penalties))
+
+    def _due_at(self, encoder_id: str) -> float:
+        correction = self._corrections.get(encoder_id)
+        learnt_from = 0 if correction is None else correction.products
+        return next((size for size in self._learn_at if size > learnt_from), inf)
+
+    def _corrected(
+        self, space: _Space, vectors: Mapping[str, Vector]
+    ) -> tuple[Mapping[str, Vector], dict[str, float]]:
+        correction = self._corrections.get(space.encoder_id)
+        if correction is None or correction.dimensions != space.dimensions or not vectors:
+            return vectors, {}
+        corrected: dict[str, Vector] = {}
+        penalties: dict[str, float] = {}
+        ids = list(vectors)
+        for at in range(0, len(ids), _AT_ONCE):
+            part = ids[at : at + _AT_ONCE]
+            rows, taken_off = correction(np.stack([vectors[product_id] for product_id in part]))
+            corrected.update(zip(part, rows, strict=True))
+            penalties.update(zip(part, taken_off.tolist(), strict=True))
+        return corrected, penalties
 
     def take_changed(self) -> list[str]:
         """Products whose list differs from what it was the last time; an index left empty is dropped."""
         changed = [product_id for index in self._indexes.values() for product_id in index.take_changed()]
-        self._indexes = {space: index for space, index in self._indexes.items() if len(index)}
+        for space in [space for space, index in self._indexes.items() if not len(index)]:
+            del self._indexes[space], self._features[space]
         return changed
 
     def neighbours(self, product_id: str) -> list[Neighbour]:

@@ -7,6 +7,7 @@ a list. The others are hidden from the search: otherwise each of n such products
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections import defaultdict
 
 import numpy as np
@@ -25,10 +26,10 @@ class Duplicates:
         self._digest_of: dict[int, bytes] = {}
         self._stale: set[bytes] = set()
 
-    def put(self, row: int, vector: Vector) -> None:
-        """A row has a new vector."""
+    def put(self, row: int, vector: Vector, penalty: float) -> None:
+        """A row has a new vector, or another penalty."""
         self.discard(row)
-        digest = hashlib.blake2b(vector.tobytes(), digest_size=16).digest()
+        digest = hashlib.blake2b(vector.tobytes() + struct.pack("d", penalty), digest_size=16).digest()
         self._digest_of[row] = digest
         self._rows[digest].add(row)
         self._stale.add(digest)

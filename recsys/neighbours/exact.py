@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -82,11 +81,16 @@ class ExactIndex:
         """Take a batch of changes, and bring every list up to date; see ``NeighbourIndex``."""
         row_of = self._vectors.row_of
         removed = [product_id for product_id in changes.removed if product_id in row_of]
-        written = {p: vector for p, vector in changes.vectors.items() if not self._vectors.same(p, vector)}
+        penalties = changes.penalties
+        written = {
+            p: vector
+            for p, vector in changes.vectors.items()
+            if not self._vectors.same(p, vector, penalties.get(p, 0.0))
+        }
         moved = np.array([row_of[p] for p in written if p in row_of], np.int64)
         gone = self._remove(removed)
         new = self._allocate([p for p in written if p not in row_of])
-        self._write(written)
+        self._write(written, penalties)
         self._set_listable(changes)
         searching = np.concatenate([moved, new])
         changed = np.zeros(self._vectors.capacity, np.bool_)
@@ -146,14 +150,14 @@ class ExactIndex:
         self._listable[rows] = True
         return rows
 
-    def _write(self, vectors: Mapping[str, Vector]) -> None:
+    def _write(self, vectors: Mapping[str, Vector], penalties: Mapping[str, float]) -> None:
         if vectors:
-            self._vectors.write(vectors)
+            self._vectors.write(vectors, penalties)
         if len(self) >= self._learn_at:
             self._vectors.learn(_SAMPLE_ROWS)
             self._learn_at = _LEARN_AGAIN * len(self)
         for product_id, vector in vectors.items():
-            self._duplicates.put(self._vectors.row_of[product_id], vector)
+            self._duplicates.put(self._vectors.row_of[product_id], vector, penalties.get(product_id, 0.0))
 
     def _set_listable(self, changes: Changes) -> None:
         for product_id, listable in changes.listable.items():
@@ -201,8 +205,10 @@ class ExactIndex:
             self._lists.length_limit,
             floors,
             self._candidates,
-            lambda queries, products: self._vectors.cosines(rows[queries], products),
+            lambda queries, found: self._vectors.cosines(rows[queries], found) - self._vectors.penalties[found],
             self._vectors.slack(),
+            self._vectors.penalties[rows].astype(np.float32),
+            self._vectors.penalties.astype(np.float32),
         )
         pairs = scan(self._vectors, task, self._settings.block_rows)
         enter, near = self._scores(rows, pairs)
@@ -214,8 +220,13 @@ class ExactIndex:
         queries = np.concatenate([pairs.enter_queries, pairs.near_queries])
         keys = queries * self._vectors.capacity + np.concatenate([pairs.enter_rows, pairs.near_rows])
         once, places = np.unique(keys, return_inverse=True)
-        scores = self._vectors.cosines(rows[once // self._vectors.capacity], once % self._vectors.capacity)[places]
-        return scores[: len(pairs.enter_rows)], scores[len(pairs.enter_rows) :]
+        cosines = self._vectors.cosines(rows[once // self._vectors.capacity], once % self._vectors.capacity)[
+            places
+        ]
+        entering = len(pairs.enter_rows)
+        penalties = self._vectors.penalties
+        enter = cosines[:entering] - penalties[rows[pairs.enter_queries]]
+        return enter, cosines[entering:] - penalties[pairs.near_rows]
 
     def _fill(self, rows: Ints, found: Found) -> None:
         """Set the lists of ``rows`` from what was found for them."""
@@ -228,6 +239,9 @@ class ExactIndex:
         self._touched.append(self._lists.merge(grouped, self._vectors.labels))
 
     def _search_vectors(self, vectors: Vector, count: int) -> list[list[Neighbour]]:
+        def exact_scores(queries: Ints, found: Ints) -> Scores:
+            return self._vectors.cosines_with(vectors, queries, found) - self._vectors.penalties[found]
+
         task = Scan(
             vectors.astype(np.float32),
             np.full(len(vectors), -1),
@@ -236,8 +250,10 @@ class ExactIndex:
             count,
             np.empty(0, np.float32),
             self._listable,
-            partial(self._vectors.cosines_with, vectors),
+            exact_scores,
             self._vectors.slack(float(np.abs(squared_lengths(vectors) - 1).max())),
+            np.empty(0, np.float32),
+            self._vectors.penalties.astype(np.float32),
         )
         pairs = scan(self._vectors, task, self._settings.block_rows)
         queries, rows = pairs.near_queries, pairs.near_rows
@@ -245,7 +261,7 @@ class ExactIndex:
         shape = (len(vectors), int(nth.max(initial=-1)) + 1)
         products, scores = np.zeros(shape, np.int64), np.full(shape, -np.inf)
         products[queries, nth] = rows
-        scores[queries, nth] = self._vectors.cosines_with(vectors, queries, rows)
+        scores[queries, nth] = exact_scores(queries, rows)
         order = best_first(scores, self._vectors.labels[products])[:, :count]
         products = np.take_along_axis(products, order, axis=1)
         scores = np.take_along_axis(scores, order, axis=1)

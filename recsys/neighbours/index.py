@@ -13,7 +13,7 @@ Vector = NDArray[np.float16]
 
 
 class Neighbour(NamedTuple):
-    """A product and its cosine similarity, at most 1."""
+    """A product, and its cosine similarity less its penalty: at most 1."""
 
     product_id: str
     score: float
@@ -26,12 +26,16 @@ class Changes:
     ``vectors`` (float16, all of one length, of length 1 within a hundredth) are those of new products and of
     products that move. ``listable`` says which may stand in lists: a product of which it never said anything may;
     products that the index does not have are passed over. So it is with ``categories``, which are "" at first.
+
+    ``penalties`` are taken off a product's score wherever it stands in a list: multiples of 1/256 from 0 to 1,
+    which come with its vector; 0 where none is given.
     """
 
     vectors: Mapping[str, Vector] = field(default_factory=dict)
     removed: Collection[str] = ()
     listable: Mapping[str, bool] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)
+    penalties: Mapping[str, float] = field(default_factory=dict)
 
 
 class NeighbourIndex(Protocol):

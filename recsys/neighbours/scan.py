@@ -25,8 +25,10 @@ class Scan:
     """What to look for. ``queries`` (q, d) are vectors; ``rows`` (q,) their own rows, -1 where they have none.
 
     The first ``entering`` queries look for lists to enter: rows whose cosine may reach ``floors`` (capacity,).
-    Those from ``searching`` on look for their ``count`` nearest among ``candidates`` (capacity,). ``cosines``
+    Those from ``searching`` on look for their ``count`` nearest among ``candidates`` (capacity,). ``scores``
     gives the exact scores of pairs of query numbers and rows, and products are off by no more than ``slack``.
+    A score is the cosine less the penalty of the one that is listed: the query where it enters, with its
+    ``own_penalties`` (q,), the row where it is found, with its ``penalties`` (capacity,).
     """
 
     queries: Matrix
@@ -36,8 +38,10 @@ class Scan:
     count: int
     floors: Float32s
     candidates: NDArray[np.bool_]
-    cosines: Callable[[Ints, Ints], Scores]
+    scores: Callable[[Ints, Ints], Scores]
     slack: float
+    own_penalties: Float32s
+    penalties: Float32s
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,23 @@ def scan(vectors: VectorRows, task: Scan, block_rows: int) -> Pairs:
     queries, sketched = _multiplied(vectors, task.queries)
     entered: list[tuple[Ints, Ints]] = [(_NONE, _NONE)]
     nearest = _Nearest(task)
+    penalties = task.penalties
     for start, stop, matrix in vectors.blocks(block_rows, sketched=sketched):
         bounds = queries @ matrix.T
         own = np.flatnonzero((task.rows >= start) & (task.rows < stop))
         bounds[own, task.rows[own] - start] = -np.inf
         if task.entering:
-            hits = np.flatnonzero(bounds[: task.entering] >= task.floors[start:stop])
+            floors = task.floors[start:stop]
+            if task.own_penalties.any():
+                floors = floors + task.own_penalties[: task.entering, None]
+            hits = np.flatnonzero(bounds[: task.entering] >= floors)
             entered.append((hits // (stop - start), hits % (stop - start) + start))
         if task.searching < len(queries):
             bounds[:, np.flatnonzero(~task.candidates[start:stop])] = -np.inf
-            nearest.look(bounds[task.searching :], start)
+            looked_at = bounds[task.searching :]
+            if penalties.any():
+                looked_at -= penalties[start:stop]
+            nearest.look(looked_at, start)
     enter_queries, enter_rows = (np.concatenate(parts) for parts in zip(*entered, strict=True))
     return Pairs(enter_queries, enter_rows, *nearest.best())
 
@@ -136,6 +147,6 @@ class _Nearest:
         full = np.flatnonzero((np.take_along_axis(bounds, best, axis=1) > -np.inf).all(axis=1))
         best_rows = np.take_along_axis(rows, best, axis=1)[full]
         queries = np.repeat(full + self._task.searching, count)
-        lasts = self._task.cosines(queries, best_rows.ravel()).reshape(len(full), count).min(axis=1)
+        lasts = self._task.scores(queries, best_rows.ravel()).reshape(len(full), count).min(axis=1)
         reached = (lasts - self._task.slack).astype(np.float32)
         self._thresholds[full] = np.maximum(self._thresholds[full], reached)

@@ -80,7 +80,7 @@ class VectorSearch:
         return [self._nearest(vector, rows, count) for vector in vectors]
 
     def _write(self, changes: Changes) -> None:
-        self._vectors.write(changes.vectors)
+        self._vectors.write(changes.vectors, changes.penalties)
         if len(self) >= self._learn_at:
             self._learn()
             self._learn_at = _LEARN_AGAIN * len(self)
@@ -113,7 +113,9 @@ class VectorSearch:
             estimates = along @ query
             if along is self._along:
                 estimates = estimates[rows]
+            estimates -= self._vectors.penalties[rows]
             rows = rows[np.argpartition(estimates, len(rows) - scored)[len(rows) - scored :]]
         scores = self._vectors.cosines_with(vector[None, :], np.zeros(len(rows), np.int64), rows)
+        scores = scores - self._vectors.penalties[rows]
         order = best_first(scores[None, :], self._vectors.labels[rows][None, :])[0, :count]
         return [Neighbour(str(self._vectors.ids[rows[at]]), float(scores[at])) for at in order]

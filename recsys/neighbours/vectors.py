@@ -47,6 +47,7 @@ class VectorRows:
         self.row_of: dict[str, int] = {}
         self.high_water = 0
         """Rows from here on were never used."""
+        self.penalties: Scores = np.zeros(_FIRST_CAPACITY, np.float64)
         self._squared_lengths: Scores = np.ones(_FIRST_CAPACITY, np.float64)
         self._free: list[int] = []
         self._kept: dict[str, int] = {}
@@ -64,10 +65,10 @@ class VectorRows:
         Rounding: d terms summed in any order err by at most d·u/(1 - d·u) of the sum of their absolute values
         (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice that for good measure. And
         vectors are of unit length only as far as float16 goes; ``length_error`` is the queries' own
-        | |x|² - 1 |.
+        | |x|² - 1 |. Taking a penalty off rounds once more.
         """
         off = max(self._length_error, length_error)
-        return 2.0 * self.dimensions * _UNIT_ROUNDOFF * (1.0 + off) + 1.1 * off
+        return (2.0 * self.dimensions * (1.0 + off) + 4.0) * _UNIT_ROUNDOFF + 1.1 * off
 
     def allocate(self, ids: Sequence[str]) -> Relabelling | None:
         """Give rows to products that have none; returns how older labels changed, None if they did not."""
@@ -86,9 +87,10 @@ class VectorRows:
         self.labels[[self.row_of[product_id] for product_id in ids]] = self._order.labels(ids)
         return relabelling
 
-    def write(self, vectors: Mapping[str, Vector]) -> None:
-        """Set the vectors of products that have rows."""
+    def write(self, vectors: Mapping[str, Vector], penalties: Mapping[str, float] | None = None) -> None:
+        """Set the vectors and penalties of products that have rows."""
         rows = [self.row_of[product_id] for product_id in vectors]
+        self.penalties[rows] = [penalties.get(product_id, 0.0) for product_id in vectors] if penalties else 0.0
         values = np.stack(list(vectors.values()))
         self.matrix[rows] = values
         if self.sketch is not None:
@@ -97,10 +99,12 @@ class VectorRows:
         self._squared_lengths[rows] = squared
         self._length_error = max(self._length_error, float(np.abs(squared - 1).max()))
 
-    def same(self, product_id: str, vector: Vector) -> bool:
-        """True where the product has this very vector."""
+    def same(self, product_id: str, vector: Vector, penalty: float) -> bool:
+        """True where the product has this very vector and penalty."""
         row = self.row_of.get(product_id)
-        return row is not None and bool(np.array_equal(self.matrix[row], vector))
+        if row is None or self.penalties[row] != penalty:
+            return False
+        return bool(np.array_equal(self.matrix[row], vector))
 
     def remove(self, ids: Sequence[str]) -> list[int]:
         """Forget products; returns the rows that they had."""
@@ -167,6 +171,7 @@ class VectorRows:
         self._sketches = sketches
         self.labels = np.r_[self.labels, np.zeros(capacity - self.capacity, np.int64)]
         self._squared_lengths = np.r_[self._squared_lengths, np.ones(capacity - self.capacity)]
+        self.penalties = np.r_[self.penalties, np.zeros(capacity - self.capacity)]
         self.ids += [None] * (capacity - self.capacity)
 
 

@@ -18,4 +18,8 @@ CLOTHING = DATA / "clothing"
 def test_similar_products_are_of_the_same_category() -> None:
     found = evaluate_similar(CLOTHING)
     assert (found["k"], found["queries"], found["unusable"]) == (10, 3_409, 0)
-    assert found["precision"] >= 0.69
+    assert found["precision"] >= 0.70
+    assert found["precision"] >= found["plain"]["precision"]
+    hubs = found["hubness"]
+    assert hubs["largest_after"] <= hubs["largest_before"] / 2
+    assert hubs["in_no_list_after"] <= hubs["in_no_list_before"] / 2

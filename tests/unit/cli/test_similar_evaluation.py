@@ -32,6 +32,10 @@ def catalogue(tmp_path: Path) -> Path:
 def test_lists_are_measured_over_all_products(catalogue: Path) -> None:
     progress: list[tuple[int, int]] = []
     found = evaluate_similar(catalogue, k=2, on_progress=lambda *done: progress.append(done))
+    assert found.pop("plain") == {"precision": found["precision"]}
+    assert list(found.pop("hubness")) == [
+        "places", "largest_before", "largest_after", "in_no_list_before", "in_no_list_after",
+    ]  # fmt: skip
     assert found == {
         "k": 2, "queries": 7, "precision": pytest.approx(6 / 7), "products": 7, "unusable": 1, "rejected": 1,
     }  # fmt: skip

@@ -31,7 +31,8 @@ def changes(draw: st.DrawFn) -> Changes:
     removed = draw(st.sets(st.sampled_from(ids))) if ids else set()
     vectors = {an_id: draw(VECTORS) for an_id in ids if an_id not in removed}
     listable = draw(st.dictionaries(st.sampled_from(IDS), st.booleans(), max_size=4))
-    return Changes(vectors, removed, listable)
+    penalties = draw(st.dictionaries(st.sampled_from(IDS), st.sampled_from([0.0, 1 / 256, 0.25]), max_size=4))
+    return Changes(vectors, removed, listable, penalties=penalties)
 
 
 class Reference:
@@ -41,12 +42,14 @@ class Reference:
         self.length = length
         self.vectors: dict[str, Vector] = {}
         self.listable: dict[str, bool] = {}
+        self.penalties: dict[str, float] = {}
 
     def apply(self, change: Changes) -> None:
         for an_id in change.removed:
             self.vectors.pop(an_id, None)
             self.listable.pop(an_id, None)
         self.vectors |= change.vectors
+        self.penalties |= {an_id: change.penalties.get(an_id, 0.0) for an_id in change.vectors}
         self.listable |= {an_id: flag for an_id, flag in change.listable.items() if an_id in self.vectors}
 
     def neighbours(self, product_id: str) -> list[Neighbour]:
@@ -54,7 +57,7 @@ class Reference:
 
     def nearest(self, vector: Vector, ids: Iterable[str]) -> list[Neighbour]:
         listable = [other for other in ids if self.listable.get(other, True)]
-        found = [Neighbour(other, cosine(vector, self.vectors[other])) for other in listable]
+        found = [Neighbour(i, cosine(vector, self.vectors[i]) - self.penalties[i]) for i in listable]
         return sorted(found, key=lambda neighbour: (-neighbour.score, neighbour.product_id))[: self.length]
 
     def lists(self) -> dict[str, list[Neighbour]]:
