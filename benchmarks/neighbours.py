@@ -1,8 +1,8 @@
-"""What bringing a new product into the catalogue costs, beside scikit-learn's brute-force queries in the same run.
+"""What bringing a new product into the catalogue costs, beside brute-force queries of peers in the same run.
 
 The catalogue is synthetic, its vectors spread over directions as a CNN's features of photographs are. A new
 product's cost is everything that follows from it: its own list, and every list that it enters; a query of
-scikit-learn's finds its own list only.
+scikit-learn or faiss finds its own list only.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from recsys.neighbours import Changes, ExactIndex, ExactSettings, Neighbour
+from consumers.similar_products.settings import SimilarProductsSettings
+from recsys.neighbours import ApproximateIndex, Changes, Neighbour, NeighbourIndex
 
 _COMMON = 0.58
 """Squared length that all vectors share."""
 _FLAT_DIRECTIONS = 26.5
 """Directions after which the variance falls with the square."""
 _LOAD_BATCH = 2_000
+_PEERS_UP_TO = 200_000
+_RECALL_QUERIES = 100
+_BLOCK = 20_000
 
 OnProgress = Callable[[int, int], None]
 Vectors = NDArray[np.float16]
@@ -39,7 +43,7 @@ class NeighbourBench:
     batch: int = 64
     rounds: int = 9
     braycurtis_queries: int = 8
-    settings: ExactSettings = field(default_factory=ExactSettings)
+    settings: SimilarProductsSettings = field(default_factory=SimilarProductsSettings)
 
 
 def bench_neighbours(
@@ -47,34 +51,46 @@ def bench_neighbours(
 ) -> dict[str, Any]:
     """Milliseconds a new product and a query, medians over rounds in turn; ``rss_mb`` is the index's process.
 
-    ``on_progress`` is told (products loaded, products in all).
+    ``recall_at_20`` compares lists, old ones and new ones, with an exact computation. Beyond ``_PEERS_UP_TO``
+    products the peers' copies of the catalogue would not fit, and their figures are None. ``on_progress`` is told
+    (products loaded, products in all).
     """
     bench = bench or NeighbourBench()
     vectors = synthetic_vectors(bench.dimensions, seed=1)
-    catalogue = vectors(bench.products)
-    index = ExactIndex(bench.dimensions, bench.settings)
+    catalogue = np.empty((bench.products + bench.rounds * bench.batch, bench.dimensions), np.float16)
+    index = bench.settings.make_index(bench.dimensions)
+    load_seconds = 0.0
     for at in range(0, bench.products, _LOAD_BATCH):
-        index.apply(Changes({f"p{at + n}": row for n, row in enumerate(catalogue[at : at + _LOAD_BATCH])}))
-        on_progress(min(at + _LOAD_BATCH, bench.products), bench.products)
-    index.take_changed()
-    rss_mb = psutil.Process().memory_info().rss / 1e6 - catalogue.nbytes / 1e6
-    cosine, braycurtis = (_sklearn(catalogue.astype(np.float32), metric) for metric in ("cosine", "braycurtis"))
-    timings: dict[str, list[float]] = {"new": [], "cosine": [], "braycurtis": []}
+        rows = vectors(min(_LOAD_BATCH, bench.products - at))
+        catalogue[at : at + len(rows)] = rows
+        begin = time.perf_counter()
+        index.apply(Changes({f"p{at + n}": row for n, row in enumerate(rows)}))
+        index.take_changed()
+        load_seconds += time.perf_counter() - begin
+        on_progress(at + len(rows), bench.products)
+    rss_mb = psutil.Process().memory_info().rss / 1e6 - catalogue[: bench.products].nbytes / 1e6
+    peers = _peers(catalogue[: bench.products]) if bench.products <= _PEERS_UP_TO else {}
+    timings: dict[str, list[float]] = {"new": [], **{name: [] for name in peers}}
     for number in range(bench.rounds):
         new = vectors(bench.batch)
-        changes = Changes({f"new-{number}-{n}": row for n, row in enumerate(new)})
-        queries = new.astype(np.float32)
-        few = queries[: bench.braycurtis_queries]
+        at = bench.products + number * bench.batch
+        catalogue[at : at + len(new)] = new
+        changes = Changes({f"p{at + n}": row for n, row in enumerate(new)})
         timings["new"].append(_ms_each(partial(_bring_in, index, changes), len(new)))
-        timings["cosine"].append(_ms_each(partial(cosine, queries), len(new)))
-        timings["braycurtis"].append(_ms_each(partial(braycurtis, few), len(few)))
+        for name, peer in peers.items():
+            queries = new[: bench.braycurtis_queries if name == "sklearn_braycurtis" else None].astype(np.float32)
+            timings[name].append(_ms_each(partial(peer, queries), len(queries)))
     medians = {name: statistics.median(values) for name, values in timings.items()}
     return {
         "products": bench.products,
         "ms_per_new_product": medians["new"],
-        "sklearn_braycurtis_ms": medians["braycurtis"],
-        "sklearn_cosine_ms": medians["cosine"],
+        "sklearn_braycurtis_ms": medians.get("sklearn_braycurtis"),
+        "sklearn_cosine_ms": medians.get("sklearn_cosine"),
+        "faiss_flat_ms": medians.get("faiss_flat"),
+        "recall_at_20": _recall(index, catalogue, bench),
         "rss_mb": rss_mb,
+        "loaded_products_per_s": bench.products / load_seconds,
+        "search": _way(index),
     }
 
 
@@ -100,7 +116,52 @@ def synthetic_vectors(dimensions: int, seed: int) -> Callable[[int], Vectors]:
     return make
 
 
-def _bring_in(index: ExactIndex, changes: Changes) -> list[list[Neighbour]]:
+def _way(index: NeighbourIndex) -> str:
+    """How the index searches at this size."""
+    return "graph" if isinstance(index, ApproximateIndex) and index.uses_graph else "exact"
+
+
+def _recall(index: NeighbourIndex, catalogue: Vectors, bench: NeighbourBench) -> float:
+    """Share of the exact nearest 20 in the lists of new products and of as many old ones."""
+    new = np.arange(bench.products, len(catalogue))[-_RECALL_QUERIES:]
+    asked = np.concatenate([new, np.linspace(0, bench.products - 1, len(new)).astype(int)])
+    queries = catalogue[asked].astype(np.float32)
+    best_scores, best = np.full((len(asked), 20), -np.inf, np.float32), np.full((len(asked), 20), -1)
+    for start in range(0, len(catalogue), _BLOCK):
+        block = catalogue[start : start + _BLOCK].astype(np.float32)
+        scores = queries @ (block / np.linalg.norm(block, axis=1, keepdims=True)).T
+        own = np.flatnonzero((asked >= start) & (asked < start + len(block)))
+        scores[own, asked[own] - start] = -np.inf
+        scores = np.concatenate([best_scores, scores], axis=1)
+        rows = np.broadcast_to(np.arange(start, start + len(block)), (len(asked), len(block)))
+        rows = np.concatenate([best, rows], axis=1)
+        first = np.argpartition(-scores, min(19, scores.shape[1] - 1), axis=1)[:, :20]
+        best_scores, best = np.take_along_axis(scores, first, axis=1), np.take_along_axis(rows, first, axis=1)
+    hits = [
+        len({f"p{row}" for row in right} & {near.product_id for near in index.neighbours(f"p{number}")[:20]})
+        for number, right in zip(asked.tolist(), best.tolist(), strict=True)
+    ]
+    return float(sum(hits) / np.count_nonzero(best >= 0))
+
+
+def _peers(catalogue: Vectors) -> dict[str, Callable[[NDArray[np.float32]], Any]]:
+    rows = catalogue.astype(np.float32)
+    return {
+        "sklearn_cosine": _sklearn(rows, "cosine"),
+        "sklearn_braycurtis": _sklearn(rows, "braycurtis"),
+        "faiss_flat": _faiss_flat(rows),
+    }
+
+
+def _faiss_flat(catalogue: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], Any]:
+    import faiss
+
+    flat = faiss.IndexFlatIP(catalogue.shape[1])
+    flat.add(catalogue)
+    return lambda queries: flat.search(queries, 20)
+
+
+def _bring_in(index: NeighbourIndex, changes: Changes) -> list[list[Neighbour]]:
     index.apply(changes)
     return [index.neighbours(product_id) for product_id in index.take_changed()]
 

@@ -83,12 +83,24 @@ def api(
 
 
 @app.command()
-def neighbours(as_json: Json = False) -> None:
-    """What a new product costs among 50,000, beside brute-force queries; needs no Kafka."""
-    from benchmarks.neighbours import bench_neighbours
+def neighbours(
+    products: Annotated[int, typer.Option(min=1_000, help="Products in the synthetic catalogue.")] = 50_000,
+    search: Annotated[str | None, typer.Option(help="exact, approximate or auto; unset: as configured.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a new product costs among so many, beside brute-force queries; needs no Kafka.
 
+    From similar_products.approximate_from products on, a graph is searched.
+    """
+    from benchmarks.neighbours import NeighbourBench, bench_neighbours
+    from consumers.configuration import load
+    from consumers.similar_products.settings import SimilarProductsSettings
+
+    configured = load().similar_products.model_dump()
+    settings = SimilarProductsSettings(**{**configured, **({"search": search} if search else {})})
+    bench = NeighbourBench(products, settings=settings)
     with _progress() as report:
-        result = bench_neighbours(on_progress=lambda done, total: report("products", done, total))
+        result = bench_neighbours(bench, lambda done, total: report("products", done, total))
     _print(result, as_json)
 
 

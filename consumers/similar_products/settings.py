@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsys.neighbours import ExactSettings
+from recsys.neighbours import ApproximateIndex, ApproximateSettings, ExactIndex, ExactSettings, NeighbourIndex
 
+_SMALLEST_GRAPH = 1_000
+"""Products to learn from what the graph's directions are."""
 LEARN_AT = (200, 800, 3_200, 12_800)
 """Again at four times the products; later it would change little, and all lists would have to be found again."""
 
@@ -24,6 +26,12 @@ class SimilarProductsSettings(BaseModel):
     storage: Literal["float16", "float32"] = Field(
         default="float32", description="vectors in memory: float16 takes half of it, float32 half the time"
     )
+    search: Literal["auto", "exact", "approximate"] = Field(
+        default="auto", description="auto: exact for up to `approximate_from` products, a graph for more"
+    )
+    approximate_from: int = Field(
+        default=100_000, ge=1_000, description="products from which on auto uses a graph"
+    )
     correct_hubs: bool = Field(
         default=True, description="products that look like everything step back in favour of the others"
     )
@@ -35,6 +43,10 @@ class SimilarProductsSettings(BaseModel):
         """Numbers of products at which what corrects hubs is learnt."""
         return LEARN_AT if self.correct_hubs else ()
 
-    def index(self) -> ExactSettings:
-        """The same for the core."""
-        return ExactSettings(self.list_length, self.margin, self.storage)
+    def make_index(self, dimensions: int) -> NeighbourIndex:
+        """An empty index of vectors of so many dimensions."""
+        exact = ExactSettings(self.list_length, self.margin, self.storage)
+        if self.search == "exact":
+            return ExactIndex(dimensions, exact)
+        graph_from = self.approximate_from if self.search == "auto" else _SMALLEST_GRAPH
+        return ApproximateIndex(dimensions, ApproximateSettings(exact, graph_from))

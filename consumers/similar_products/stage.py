@@ -9,7 +9,6 @@ or an aborted transaction, lists are computed anew and only those that differ ar
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from consumers.runtime.causes import NO_CAUSE, Cause
@@ -18,7 +17,7 @@ from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from consumers.similar_products.corrections import from_state, to_state
 from consumers.similar_products.settings import SimilarProductsSettings
 from recsys.catalogue import Catalogue
-from recsys.neighbours import ExactIndex, Neighbour
+from recsys.neighbours import Neighbour
 from recsys.neighbours.by_encoder import Feature, NeighboursByEncoder
 from recsys.neighbours.feature_vectors import InvalidVectorError, read_feature
 from schemas.errors import InvalidEventError
@@ -131,7 +130,7 @@ class SimilarProductsStage(Stage):
         self._unconfirmed_corrections = set(self._neighbours.corrections)
 
     def _empty(self) -> NeighboursByEncoder:
-        return NeighboursByEncoder(partial(ExactIndex, settings=self._settings.index()), self._settings.learn_at())
+        return NeighboursByEncoder(self._settings.make_index, self._settings.learn_at())
 
     def _room(self, messages: int) -> int:
         """How many of so many messages can be taken before it may be due to learn something."""

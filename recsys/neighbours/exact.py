@@ -67,6 +67,10 @@ class ExactIndex:
         self._learn_at = self._settings.sketch_from
 
     @property
+    def _shown(self) -> int:
+        return self._settings.list_length
+
+    @property
     def dimensions(self) -> int:
         """Length of a vector."""
         return self._vectors.dimensions
@@ -154,10 +158,13 @@ class ExactIndex:
         if vectors:
             self._vectors.write(vectors, penalties)
         if len(self) >= self._learn_at:
-            self._vectors.learn(_SAMPLE_ROWS)
+            self._learn_sketch()
             self._learn_at = _LEARN_AGAIN * len(self)
         for product_id, vector in vectors.items():
             self._duplicates.put(self._vectors.row_of[product_id], vector, penalties.get(product_id, 0.0))
+
+    def _learn_sketch(self) -> None:
+        self._vectors.learn(_SAMPLE_ROWS)
 
     def _set_listable(self, changes: Changes) -> None:
         for product_id, listable in changes.listable.items():
@@ -210,10 +217,14 @@ class ExactIndex:
             self._vectors.penalties[rows].astype(np.float32),
             self._vectors.penalties.astype(np.float32),
         )
-        pairs = scan(self._vectors, task, self._settings.block_rows)
+        pairs = self._pairs(task)
         enter, near = self._scores(rows, pairs)
         self._fill(rows[searching:], Found(rows[pairs.near_queries], pairs.near_rows, near))
         self._enter(Found(pairs.enter_rows, rows[pairs.enter_queries], enter))
+
+    def _pairs(self, task: Scan) -> Pairs:
+        """Which pairs to score."""
+        return scan(self._vectors, task, self._settings.block_rows)
 
     def _scores(self, rows: Ints, pairs: Pairs) -> tuple[Scores, Scores]:
         """Exact scores of the pairs that enter and of those that are near; many are both."""
@@ -255,7 +266,7 @@ class ExactIndex:
             np.empty(0, np.float32),
             self._vectors.penalties.astype(np.float32),
         )
-        pairs = scan(self._vectors, task, self._settings.block_rows)
+        pairs = self._pairs(task)
         queries, rows = pairs.near_queries, pairs.near_rows
         nth = positions_in_group(queries)
         shape = (len(vectors), int(nth.max(initial=-1)) + 1)

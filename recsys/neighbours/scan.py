@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,18 @@ class Scan:
     slack: float
     own_penalties: Float32s
     penalties: Float32s
+
+    def alone(self, number: int) -> Scan:
+        """The search of one query."""
+        one = slice(number, number + 1)
+        return replace(
+            self,
+            queries=self.queries[one],
+            rows=self.rows[one],
+            entering=0,
+            searching=0,
+            scores=lambda queries, found: self.scores(queries + number, found),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,12 @@ class VectorRows:
             block = slice(start, min(start + sample_rows, self.high_water))
             self._sketches[block] = self.sketch(self.matrix[block])
 
+    def save_memory(self) -> None:
+        """There will be no more passes over all vectors: keep them as float16, and no sketches."""
+        self.matrix = self.matrix.astype(np.float16, copy=False)
+        self.sketch = None
+        self._sketches = np.zeros((self.capacity, 0), np.float32)
+
     def blocks(self, rows_each: int, *, sketched: bool) -> Iterator[Block]:
         """All rows ever used or their sketches, in blocks; those of no product hold whatever was there."""
         matrix = self._sketches if sketched else self.matrix
