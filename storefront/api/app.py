@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
 from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from storefront.api import catalogue, events, health, models, problems, reading, search, streaming
+from storefront.api import catalogue, events, health, models, problems, reading, search, snippet, streaming
 from storefront.api.limits import Limits
 from storefront.api.state import Edge
 from storefront.shop import routes as pages
 from storefront.shop.rendering import Shop
 
-_SNIPPET = Path(__file__).with_name("static") / "recs.js"
 _DESCRIPTION = """Recommendations that change while the shopper is on the page.
 
 Lists are answered from memory. Events are acknowledged when Kafka has them. Errors are RFC 9457 problem details.
@@ -66,7 +63,7 @@ def create_app(edge: Edge, resources: Sequence[Resource] = (), shop: Shop | None
     app.include_router(reading.lean_router)
     for routes in (reading, events, catalogue, search, streaming, health):
         app.include_router(routes.router)
-    app.get("/recs.js", include_in_schema=False)(_snippet)
+    app.include_router(snippet.router)
     if shop is not None:
         app.state.shop = shop
         app.include_router(pages.router)
@@ -85,11 +82,6 @@ def _middleware(edge: Edge) -> list[Middleware]:
         )
         wrapped.insert(0, cross_origin)
     return wrapped
-
-
-async def _snippet() -> FileResponse:
-    """The script that a shop puts into its own pages."""
-    return FileResponse(_SNIPPET, media_type="text/javascript", headers={"Cache-Control": "max-age=3600"})
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -169,6 +169,49 @@ class ImageLink(BaseModel):
     )
 
 
+class Match(BaseModel):
+    """A product that looks like the photo."""
+
+    rank: int
+    product_id: str
+    score: float = Field(description="cosine of the features, at most 1")
+    title: str
+    category: str
+    price: float | None
+    in_stock: bool
+    image_url: str | None
+
+
+class Matches(BaseModel):
+    """What looks like the photo, best first; no longer than there are such products."""
+
+    items: list[Match]
+
+
+class ChangedItem(BaseModel):
+    """One product of a list that changed."""
+
+    product_id: str
+    score: float
+    rank: int
+    reason: str
+    because: str
+    text: str
+
+
+class Change(BaseModel):
+    """A list that changed, as `recommendation-updated` of a stream says it: whole, not as a difference."""
+
+    kind: str
+    subject: str
+    revision: int = Field(description="0: the list was withdrawn")
+    items: list[ChangedItem]
+    event_time_ms: int
+    caused_by: str
+    caused_at_ms: int
+    published_at_ms: int
+
+
 class Health(BaseModel):
     """How the process is."""
 

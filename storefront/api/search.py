@@ -55,28 +55,9 @@ class SearchQuery(BaseModel):
     in_stock: bool = True
 
 
-class Match(BaseModel):
-    """A product that looks like the photo."""
-
-    rank: int
-    product_id: str
-    score: float = Field(description="cosine of the features, at most 1")
-    title: str
-    category: str
-    price: float | None
-    in_stock: bool
-    image_url: str | None
-
-
-class Matches(BaseModel):
-    """What looks like the photo, best first; no longer than there are such products."""
-
-    items: list[Match]
-
-
 @router.post(
     "/search/image",
-    response_model=Matches,
+    response_model=models.Matches,
     responses=answers(413, 415, 422, 429, 503),
     openapi_extra={"requestBody": _BODY},
 )

@@ -1,4 +1,4 @@
-"""Two servers over one table in Redis: the same answers, none older than one given before, though one is killed."""
+"""Two servers over one table in Redis: the same answers, none older than one given before, also when one dies."""
 
 from __future__ import annotations
 
