@@ -1,8 +1,8 @@
 """Events a second of the interactions stage, exactly once on a real Kafka, beside an empty loop in the same run.
 
 Simulated shoppers visit a catalogue. A first part of what they do goes through the behaviour stages, so that
-histories, rows and popular lists are there; the rest is taken in rounds, each by the empty loop and by the stage
-in turn, from a backlog. What the other stages would do at the same time is not part of it.
+histories, rows, vectors and popular lists are there; the rest is taken in rounds, each by the empty loop and by the
+stage in turn, from a backlog. What the other stages would do at the same time is not part of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.empty_loop import EmptyLoop
 from consumers.interactions.stage import InteractionsStage
+from consumers.item_factors.stage import ItemFactorsStage
 from consumers.item_neighbours.stage import ItemNeighboursStage
 from consumers.runtime.kafka_transport import KafkaTransport
 from consumers.runtime.stage import Stage, StageSpec
@@ -112,7 +113,8 @@ def _publish(kafka: KafkaSettings, events: Sequence[ShopperEvent]) -> None:
 
 def _warm_up(kafka: KafkaSettings, events: Sequence[ShopperEvent]) -> None:
     _publish(kafka, events)
-    workers = [_worker(kafka, stage) for stage in (InteractionsStage(), ItemNeighboursStage(), TrendingStage())]
+    stages = (InteractionsStage(), ItemNeighboursStage(), ItemFactorsStage(), TrendingStage())
+    workers = [_worker(kafka, stage) for stage in stages]
     _quiet(workers)
     for worker in workers:
         worker.stop()

@@ -27,6 +27,7 @@ from schemas.events import (
     PdpView,
     Purchase,
     RecommendationUpdated,
+    UserHistory,
 )
 from schemas.topics import (
     CART_ADD,
@@ -61,7 +62,7 @@ class InteractionsStage(Stage):
         inputs=(PDP_VIEW, CART_ADD, PURCHASE, USER_UPDATED),
         tables=(PRODUCT_CREATED, ITEM_STATE, ITEM_FACTORS, INTERACTION_STATE, RECOMMENDATION_UPDATED),
         changelogs=(INTERACTION_STATE,),
-        undecoded=frozenset({ITEM_STATE.name, RECOMMENDATION_UPDATED.name}),
+        undecoded=frozenset({ITEM_STATE.name, INTERACTION_STATE.name, RECOMMENDATION_UPDATED.name}),
     )
 
     def __init__(self, settings: InteractionSettings | None = None) -> None:
@@ -104,7 +105,7 @@ class InteractionsStage(Stage):
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
         vanished: dict[str, Cause] = {}
-        sessions = {message.key: message.value for message in messages if message.topic == INTERACTION_STATE.name}
+        sessions = {message.key: message for message in messages if message.topic == INTERACTION_STATE.name}
         factors = [(message.key, message.value) for message in messages if message.topic == ITEM_FACTORS.name]
         for message in messages:
             data = message.record.value
@@ -119,7 +120,7 @@ class InteractionsStage(Stage):
             elif message.topic == RECOMMENDATION_UPDATED.name:
                 self._take_list(message.key, data)
         if sessions:
-            self.for_you.sessions.put(sessions)
+            self.for_you.sessions.put({subject: self._session(message) for subject, message in sessions.items()})
         if factors:
             self.for_you.factors.put(factors)
         if vanished:
@@ -193,6 +194,20 @@ class InteractionsStage(Stage):
         if newest is not None:
             shard[subject] = history
         return newest
+
+    def _session(self, message: AnyMessage) -> UserHistory | None:
+        """A shopper's history as the log has it; one that is kept here need not be decoded for that."""
+        data = message.record.value
+        if data is None:
+            return None
+        own = self._shards.get(message.partition, {}).get(message.key)
+        if own is not None:
+            return own.snapshot(message.key)
+        try:
+            history = decode(INTERACTION_STATE.name, data)
+        except ContractError:
+            return None  # its owner cannot restore it either, and says so
+        return history if isinstance(history, UserHistory) else None
 
     def _take_list(self, key: str, data: bytes | None) -> None:
         if key.startswith(_SIMILAR):
