@@ -113,6 +113,16 @@ class RedisTables:
         found = await _answered(self._redis.zrevrange(self._keys.shelf_key(category), 0, count - 1))
         return [product_id.decode(errors="replace") for product_id in found]
 
+    async def categories(self) -> Sequence[str]:
+        """See ``Tables``."""
+        found = await _answered(self._redis.zrange(self._keys.categories, 0, -1))
+        names = [name.decode(errors="replace") for name in found]
+        async with self._redis.pipeline(transaction=False) as asked:
+            for name in names:
+                asked.zcard(self._keys.shelf_key(name))
+            sizes = await _answered(asked.execute())
+        return [name for name, size in zip(names, sizes, strict=True) if size]
+
     async def freshness(self) -> Freshness:
         """As of the last look at the table, a quarter of a second ago at most."""
         age_ms = time.time_ns() // 1_000_000 - self._as_of_ms

@@ -22,6 +22,7 @@ from schemas.topics import PRODUCT_CREATED, RECOMMENDATION_UPDATED
 from storefront.errors import NotLeadingError, TablesUnavailableError
 from storefront.products import ProductTable, shelf_of
 from storefront.shared_table import Entry, SharedKeys
+from storefront.tables import product_key
 
 LEASE_MS = 5_000
 _RENEW_SECONDS = 1.0
@@ -144,7 +145,7 @@ class RedisWriter:
         self._redis.close()
 
     def _entry(self, record: Record) -> tuple[str, bytes, str] | None:
-        """Key, value, and name of a list that streams are told of."""
+        """Key, value, and by what name streams are told of it."""
         if record.key is None:
             return None
         name = record.key.decode(errors="replace")
@@ -152,7 +153,7 @@ class RedisWriter:
         if record.topic == RECOMMENDATION_UPDATED.name:
             key, told = self._keys.list_key(name), name
         elif record.topic == PRODUCT_CREATED.name:
-            key, told = self._keys.product_key(name), ""
+            key, told = self._keys.product_key(name), product_key(name)
         else:
             return None
         if self._seen is not None:
@@ -167,11 +168,14 @@ class RedisWriter:
             was, now = shelf_of(change.before), shelf_of(change.after)
             if was == now:
                 continue
+            at = "0" if change.after is None else str(change.after.event_time_ms)
             for sign, shelf in (("-", was), ("+", now)):
                 if shelf is not None:
-                    at = "0" if change.after is None else str(change.after.event_time_ms)
                     keys += [self._keys.shelf_key(shelf), self._keys.shelf_key(None)]
                     steps += [sign, at, change.product_id] * 2
+            if now is not None:
+                keys.append(self._keys.categories)
+                steps += ["+", at, now]
         for start in range(0, len(keys), _AT_ONCE):
             self._run(_SHELVE, keys[start : start + _AT_ONCE], steps[3 * start : 3 * (start + _AT_ONCE)])
 

@@ -46,7 +46,9 @@ class SharedKeys:
         self.as_of = self._start + "as-of-ms"
         """When everything that Kafka had was in; not there before it was for the first time."""
         self.changes = self._start + "changes"
-        """A stream of the keys of lists as they change."""
+        """A stream of the keys of lists, and of the products themselves, as they change."""
+        self.categories = self._start + "categories"
+        """Every category that had a product in stock; its shelf says whether it has one now."""
         self.everything = self._start + "*"
         """Pattern of all keys."""
 

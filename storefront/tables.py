@@ -38,6 +38,10 @@ class Tables(Protocol):
         """At most ``count`` products in stock of a category, or of all, newest first."""
         ...
 
+    async def categories(self) -> Sequence[str]:
+        """Every category that has a product in stock, in no order."""
+        ...
+
     async def freshness(self) -> Freshness:
         """How current the tables are."""
         ...
@@ -112,6 +116,10 @@ class MemoryTables:
     async def newest(self, category: str | None, count: int) -> Sequence[str]:
         """See ``Tables``."""
         return self.product_table.newest(category, count)
+
+    async def categories(self) -> Sequence[str]:
+        """See ``Tables``."""
+        return self.product_table.categories
 
     async def freshness(self) -> Freshness:
         """See ``Tables``."""

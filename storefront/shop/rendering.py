@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ FindByPhoto = Callable[[bytes], Awaitable[Sequence[ProductCreated]]]
 """Products that look like a photo, best first; raises a ``RecsysError`` that says what is wrong with it."""
 
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_LOOKED_FOR_CATEGORIES = 120
+_MAX_CATEGORIES = 100
 _CATEGORIES_SECONDS = 2.0
 _ALL = Filters()
 
@@ -44,7 +45,9 @@ class Asset(NamedTuple):
     digest: str
 
 
-def _assets() -> dict[str, Asset]:
+@functools.cache
+def assets() -> Mapping[str, Asset]:
+    """The files that pages are made of, by name."""
     found = {}
     for file in files("storefront.shop").joinpath("assets").iterdir():
         media_type = _MEDIA_TYPES.get(file.name[file.name.rfind(".") :])
@@ -52,6 +55,30 @@ def _assets() -> dict[str, Asset]:
             data = file.read_bytes()
             found[file.name] = Asset(data, media_type, hashlib.sha256(data).hexdigest()[:16])
     return found
+
+
+def _asset_href(name: str) -> str:
+    return f"/assets/{name}?v={assets()[name].digest}"
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("storefront.shop"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals.update(
+        asset=_asset_href,
+        token=lambda: secrets.token_hex(16),
+        category_href=category_href,
+        category_name=category_name,
+        product_href=product_href,
+    )
+    return made
 
 
 @dataclass(slots=True)
@@ -80,35 +107,15 @@ class Shop:
         self.find = find
         self.visits = Visits(settings.max_remembered_shoppers)
         self.window = Window(settings.currency)
-        self.assets = _assets()
+        self.assets = assets()
         self._categories = _Categories()
         self._headers = security_headers(settings.picture_sources)
-        self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("storefront.shop"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals.update(
-            asset=self._asset_href,
-            token=lambda: secrets.token_hex(16),
-            category_href=category_href,
-            category_name=category_name,
-            product_href=product_href,
-            shop_name=settings.name,
-        )
 
     async def categories(self) -> list[str]:
-        """Categories that have a product in stock, by name."""
+        """Categories that have a product in stock, by name, as many as a page can show."""
         known = self._categories
         if time.monotonic() >= known.good_until:
-            tables = self.shelves.tables
-            # Newest products come category by category in turn, so the first of them name every category.
-            newest = await tables.newest(None, _LOOKED_FOR_CATEGORIES)
-            products = await tables.products(newest)
-            found = {products[product_id].category for product_id in newest if product_id in products}
-            known.names = sorted(found, key=category_name)
+            known.names = sorted(await self.shelves.tables.categories(), key=category_name)[:_MAX_CATEGORIES]
             known.good_until = time.monotonic() + _CATEGORIES_SECONDS
         return known.names
 
@@ -139,15 +146,20 @@ class Shop:
         """A whole page."""
         shopper = self.shopper(request)
         freshness = await self.shelves.tables.freshness()
-        html = self._templates.get_template(template).render(
-            path=request.url.path,
-            now_ms=time.time_ns() // 1_000_000,
-            shopper=shopper,
-            shoppers=self.settings.shoppers,
-            categories=await self.categories(),
-            stale=freshness.ready and freshness.stale,
-            pieces=self.visits.get(shopper.subject).pieces,
-            **content,
+        html = (
+            _templates()
+            .get_template(template)
+            .render(
+                shop_name=self.settings.name,
+                path=request.url.path,
+                now_ms=time.time_ns() // 1_000_000,
+                shopper=shopper,
+                shoppers=self.settings.shoppers,
+                categories=await self.categories(),
+                stale=freshness.ready and freshness.stale,
+                pieces=self.visits.get(shopper.subject).pieces,
+                **content,
+            )
         )
         response = HTMLResponse(html, status, self._headers)
         remember(response, request, shopper)
@@ -155,10 +167,7 @@ class Shop:
 
     def fragment(self, template: str, **content: Any) -> Response:
         """A part of a page that a script puts into it."""
-        return HTMLResponse(self._templates.get_template(template).render(**content), headers=self._headers)
-
-    def _asset_href(self, name: str) -> str:
-        return f"/assets/{name}?v={self.assets[name].digest}"
+        return HTMLResponse(_templates().get_template(template).render(**content), headers=self._headers)
 
 
 def shop_of(request: Request) -> Shop:

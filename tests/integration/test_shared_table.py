@@ -23,7 +23,7 @@ from storefront.products import ProductTable
 from storefront.redis_tables import RedisTables
 from storefront.redis_writer import RedisWriter
 from storefront.shelves import Filters, ShelfRequest, Shelves
-from storefront.tables import Currency, MemoryTables
+from storefront.tables import Currency, MemoryTables, product_key
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,23 @@ def test_the_answers_are_those_of_a_table_in_memory(url: str) -> None:
     for category in (None, "mugs", "sofas"):
         newest = read(url, lambda tables, of=category: tables.newest(of, 50))
         assert set(newest) == set(memory.product_table.newest(category, 50))
+    assert set(read(url, lambda tables: tables.categories())) == set(memory.product_table.categories)
+    writer.close()
+
+
+def test_a_category_is_there_while_it_has_something_to_sell(url: str) -> None:
+    topics, writer = Topics(), leading(url)
+
+    def categories() -> list[str]:
+        return sorted(read(url, lambda tables: tables.categories()))
+
+    assert categories() == []
+    writer.take([topics.product("a"), topics.product("b", "sofas"), topics.product("c", "lamps", in_stock=False)])
+    assert categories() == ["mugs", "sofas"]
+    writer.take([topics.retired("a"), topics.product("b", "lamps")])
+    assert categories() == ["lamps"]
+    writer.take([topics.product("a")])
+    assert categories() == ["lamps", "mugs"]
     writer.close()
 
 
@@ -217,6 +234,9 @@ def test_streams_of_every_process_are_told(url: str) -> None:
         change = await asyncio.wait_for(client.queue.get(), 5)
         assert change is not None
         assert (change[0], change[1].recommendation.revision) == ("similar:p", 2)  # type: ignore[union-attr]
+        watching = hub.open([product_key("p")])
+        await asyncio.to_thread(writer.take, [topics.product("p"), topics.product("q")])
+        assert await asyncio.wait_for(watching.queue.get(), 5) == (product_key("p"), None)
         await asyncio.sleep(0.6)
         assert (await tables.freshness())[:2] == (True, 9_000)
         await tables.close()
