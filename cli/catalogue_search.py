@@ -32,7 +32,7 @@ def embed_for_search(
         embedded = embed_catalogue(
             urls, below(images_dir, settings), lambda done: bar.update(task, completed=done)
         )
-    encoder_id = comparable_id(encoder)
+    encoder_id = comparable_id(encoder.encoder_id, encoder.side)
     features = {
         product_id: ImageFeature(
             product_id, 0, encoder_id, b"", products[product_id].category, vector.astype("<f2").tobytes(), "", 0

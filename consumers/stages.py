@@ -43,4 +43,9 @@ def make_stage(name: str, configuration: Configuration) -> Stage:
         raise ConfigurationError(f"there is no stage {name!r}; the stages are {', '.join(_CLASSES)}")
     make = STAGES[name]
     section = "images" if name == "image-features" else name.replace("-", "_")
+    if name == "similar-products":
+        from consumers.image_features.encoders import wanted_features_id
+
+        wanted = wanted_features_id(configuration.images)
+        return make(configuration.similar_products, encoder_id=wanted)  # type: ignore[call-arg]
     return make(getattr(configuration, section))  # type: ignore[call-arg]

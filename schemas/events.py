@@ -226,6 +226,9 @@ class ImageFeature:
     vector: bytes
     caused_by: str
     caused_at_ms: int
+    earlier_encoder_id: str = ""
+    earlier_vector: bytes = b""
+    tried_encoder_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +358,7 @@ class RecommendationUpdated:
     event_time_ms: int
     caused_by: str
     caused_at_ms: int
+    encoder_id: str = ""
 
     @property
     def key(self) -> str:

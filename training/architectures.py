@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from consumers.image_features.encoder import DEFAULT_MODEL
+from consumers.image_features.encoder_file import DEFAULT_MODEL
 from consumers.image_features.settings import SHIPPED_ENCODER
 from training.errors import NotANetworkError, WeightsMissingError
 from training.litert_network import network_of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from consumers.image_features.encoder import SIDE, Encoder
+from consumers.image_features.encoder_file import SIDE
 from consumers.image_features.errors import (
     AnimatedImageError,
     EmptyImageError,
@@ -27,9 +27,9 @@ Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 
 
-def comparable_id(encoder: Encoder) -> str:
+def comparable_id(encoder_id: str, side: int) -> str:
     """Names an encoder and this way of cleaning together: vectors with the same id are comparable."""
-    return f"{encoder.encoder_id}-crop{encoder.side}"
+    return f"{encoder_id}-crop{side}"
 
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")

@@ -9,15 +9,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from consumers.image_features.encoder_file import encoder_id_of, read_encoder_file
+from consumers.image_features.encoder_file import DEFAULT_MODEL, SIDE, encoder_id_of, read_encoder_file
 from consumers.image_features.settings import available_cpus
 from schemas.errors import ConfigurationError
-
-DEFAULT_MODEL = Path(__file__).with_name("model") / "mobilenet_v2.tflite"
-"""MobileNetV2 with ImageNet weights, average-pooled; see ``model/README.md``."""
-
-SIDE = 224
-"""Side of the square picture that an encoder takes unless its file says otherwise, pixels."""
 
 CHUNK = 4
 """Pictures in one run of the model. More gain nothing on a CPU, and leave its caches."""

@@ -16,6 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import ConfigurationError
 
+DEFAULT_MODEL = Path(__file__).with_name("model") / "mobilenet_v2.tflite"
+"""MobileNetV2 with ImageNet weights, average-pooled; see ``model/README.md``."""
+
+SIDE = 224
+"""Side of the square picture that an encoder takes unless its file says otherwise, pixels."""
+
 _MEMBER = "encoder.json"
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same network gives the same bytes
 

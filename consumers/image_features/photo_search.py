@@ -40,7 +40,7 @@ class PhotoSearch:
         self._encoder = encoder
         self._nearest = nearest
         self._limits = limits
-        self._encoder_id = comparable_id(encoder)
+        self._encoder_id = comparable_id(encoder.encoder_id, encoder.side)
         self._one_at_a_time = threading.Lock()
 
     def search(self, data: bytes, count: int = 20, category: str | None = None) -> PhotoMatches:

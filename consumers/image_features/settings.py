@@ -85,8 +85,16 @@ class ImageSettings(_Frozen):
         default=SHIPPED_ENCODER,
         description="a network by its name (see `recsys encoder list`), or the path of a .tflite file",
     )
+    previous_encoder: str | None = Field(
+        default=None,
+        description="the encoder before, where its file is not in encoders_dir: new products get its features too "
+        "until the catalogue has those of the encoder",
+    )
     encoders_dir: Path = Field(
         default=Path("encoders"), description="folder of the files that `recsys encoder export` makes"
+    )
+    re_embedded_at_once: int = Field(
+        default=32, ge=1, le=1024, description="pictures under way for a changed encoder; new products go first"
     )
     embed_batch: int = Field(default=32, ge=1, le=1024, description="pictures embedded in one go")
     remembered_vectors: int = Field(

@@ -3,23 +3,28 @@
 A product's message is held back until its picture has been dealt with, so a crash fetches again what was
 under way. Features are the state: restored from image-features, they say which picture of which product is
 embedded already.
+
+Where they are another encoder's, the pictures are embedded again in the background, beside what comes in. A
+feature then holds the vectors of both encoders, so that the lists of one of them are always whole.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 import random
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-
-from consumers.image_features.cleaning import clean, comparable_id
+from consumers.image_features.cleaning import clean
+from consumers.image_features.embedder import Embedder
 from consumers.image_features.encoder import Encoder
-from consumers.image_features.encoders import encoder_path
+from consumers.image_features.encoders import encoder_file_of, encoder_path
 from consumers.image_features.fetching import ImageFetcher
+from consumers.image_features.outdated import OutdatedFeature, OutdatedFeatures
 from consumers.image_features.pipeline import Failed, Fetched, ImagePipeline
 from consumers.image_features.settings import ImageSettings
 from consumers.runtime.outbox import Outbox
@@ -29,15 +34,24 @@ from schemas.events import ImageFeature, ProductCreated
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED
 
 FETCH_COUNTER = "image_fetch"
-"""Name under which outcomes are counted: embedded, same-picture, unchanged, retried, superseded, or an error's."""
+"""Name under which outcomes are counted: embedded, same-picture, unchanged, retried, superseded, or an error's;
+of pictures embedded again: embedded-again, or again- and an error's."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Known(NamedTuple):
     """What a published feature was made of."""
 
     digest: bytes
-    encoder_id: str
+    encoder_ids: frozenset[str]
     category: str
+
+
+def _known(feature: ImageFeature) -> _Known:
+    vectors_of = frozenset({feature.encoder_id, feature.earlier_encoder_id})
+    return _Known(feature.image_digest, vectors_of, feature.category)
 
 
 class ImageFeaturesStage(Stage):
@@ -48,7 +62,9 @@ class ImageFeaturesStage(Stage):
     retired, or published without a picture, has its feature retracted.
     """
 
-    spec = StageSpec("image-features", inputs=(PRODUCT_CREATED,), changelogs=(IMAGE_FEATURES,))
+    spec = StageSpec(
+        "image-features", inputs=(PRODUCT_CREATED,), changelogs=(IMAGE_FEATURES,), source_changelog=True
+    )
 
     def __init__(
         self,
@@ -59,20 +75,24 @@ class ImageFeaturesStage(Stage):
         rng: random.Random | None = None,
     ) -> None:
         settings = settings or ImageSettings()
-        self._encoder = encoder or Encoder(encoder_path(settings.encoder, settings.encoders_dir))
-        self.encoder_id = comparable_id(self._encoder)
+        encoder = encoder or Encoder(encoder_path(settings.encoder, settings.encoders_dir))
+        self._embedder = Embedder(encoder, settings.remembered_vectors)
+        self.encoder_id = self._embedder.encoder_id
         """Encoder and cleaning together: vectors with the same id are comparable."""
-        self._embed_batch = settings.embed_batch
+        self._settings = settings
+        self._earlier: Embedder | None = None
+        self._outdated = OutdatedFeatures(self.encoder_id)
+        self._embedded_again: dict[str, OutdatedFeature] = {}
+        self._held: dict[str, OutdatedFeature] = {}
         self._fetcher = ImageFetcher(settings.fetch, settings.limits, settings.pipeline.fetchers)
         self._pipeline = ImagePipeline(
             self._fetcher.fetch,
-            functools.partial(clean, limits=settings.limits, side=self._encoder.side),
+            functools.partial(clean, limits=settings.limits, side=encoder.side),
             settings.pipeline,
             settings.retry,
             now_seconds=now_seconds,
             rng=rng,
         )
-        self._vectors = _RecentVectors(settings.remembered_vectors)
         self._known: dict[int, dict[str, _Known]] = {}
         self._waiting: dict[str, Message[ProductCreated]] = {}
         self._retries_counted = 0
@@ -80,7 +100,7 @@ class ImageFeaturesStage(Stage):
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Begin with the pictures of these products; features follow in ``poll``."""
         for message in messages:
-            self._supersede(message.key, out)
+            self._supersede(message, out)
             if message.value is not None and message.value.image_url:
                 self._waiting[message.key] = message
                 out.defer(message)
@@ -91,10 +111,20 @@ class ImageFeaturesStage(Stage):
     def poll(self, out: Outbox) -> None:
         """Embed the pictures that are ready, and publish their features."""
         fetched: list[Fetched] = []
-        for outcome in self._pipeline.ready(self._embed_batch):
-            if isinstance(outcome, Failed):
+        again: list[Fetched] = []
+        for outcome in self._pipeline.ready(self._settings.embed_batch):
+            if outcome.ref in self._embedded_again:
+                if isinstance(outcome, Fetched):
+                    again.append(outcome)
+                else:
+                    self._mark_tried(self._embedded_again.pop(outcome.ref), out)
+                    out.observe(FETCH_COUNTER, f"again-{outcome.error.outcome}")
+            elif isinstance(outcome, Failed):
+                held = self._held.pop(outcome.ref, None)
                 message = self._settle(outcome.ref, out)
                 out.refuse(message, outcome.error)
+                if held is not None:
+                    self._mark_tried(held, out)
                 out.observe(FETCH_COUNTER, outcome.error.outcome)
             elif self._is_published(outcome):
                 self._settle(outcome.ref, out)
@@ -104,31 +134,51 @@ class ImageFeaturesStage(Stage):
         self._count_retries(out)
         if fetched:
             self._publish(fetched, out)
+        if again:
+            self._publish_again(again, out)
+        self._submit_outdated()
 
     def capacity(self) -> int:
         """As many messages as pictures may be under way."""
         return self._pipeline.free
 
     def busy(self) -> bool:
-        """True while pictures are under way."""
-        return self._pipeline.pending > 0
+        """True while pictures are under way or wait to be embedded again."""
+        return self._pipeline.pending > 0 or len(self._outdated) > 0
 
     def restore(self, messages: Sequence[AnyMessage]) -> None:
         """Take back what was published."""
         for message in messages:
+            if message.topic == PRODUCT_CREATED.name:
+                self._outdated.restore_product(message)
+                continue
+            self._outdated.restore_feature(message)
             shard = self._known.setdefault(message.partition, {})
             feature: ImageFeature | None = message.value
             if feature is None:
                 shard.pop(message.key, None)
                 continue
-            shard[message.key] = _Known(feature.image_digest, feature.encoder_id, feature.category)
+            shard[message.key] = _known(feature)
             if feature.encoder_id == self.encoder_id:
-                self._vectors.put(feature.image_digest, feature.vector)
+                self._embedder.remember(feature.image_digest, feature.vector)
+
+    def restored(self, partitions: Sequence[int], out: Outbox) -> None:
+        """Begin to embed again what another encoder made."""
+        others = self._outdated.begin(partitions)
+        if others and self._earlier is None:
+            self._earlier = self._find_earlier(others)
+        for one in self._outdated.without_picture():
+            self._mark_tried(one, out)
 
     def revoke(self, partitions: Sequence[int]) -> None:
         """Forget the pictures under way and the state of these partitions."""
         for partition in partitions:
             self._known.pop(partition, None)
+        self._outdated.revoke(partitions)
+        for key in [key for key, one in self._embedded_again.items() if one.partition in partitions]:
+            del self._embedded_again[key]
+            self._pipeline.cancel(key)
+        self._held = {key: one for key, one in self._held.items() if one.partition not in partitions}
         lost = [key for key, message in self._waiting.items() if message.partition in partitions]
         for key in lost:
             del self._waiting[key]
@@ -139,59 +189,115 @@ class ImageFeaturesStage(Stage):
         self._pipeline.close()
         self._fetcher.close()
 
-    def _supersede(self, product_id: str, out: Outbox) -> None:
-        older = self._waiting.pop(product_id, None)
+    def _supersede(self, message: AnyMessage, out: Outbox) -> None:
+        again = self._embedded_again.pop(message.key, None)
+        if again is not None:
+            self._pipeline.cancel(message.key)
+        again = again or self._outdated.take(message.partition, message.key)
+        if again is not None:
+            self._held[message.key] = again  # should the new picture fail, the old feature stays
+        older = self._waiting.pop(message.key, None)
         if older is not None:
-            self._pipeline.cancel(product_id)
+            self._pipeline.cancel(message.key)
             out.settle(older)
             out.observe(FETCH_COUNTER, "superseded")
 
     def _settle(self, product_id: str, out: Outbox) -> Message[ProductCreated]:
         message = self._waiting.pop(product_id)
+        self._held.pop(product_id, None)
         out.settle(message)
         return message
 
     def _retract(self, message: AnyMessage, out: Outbox) -> None:
+        self._held.pop(message.key, None)
         if self._known.get(message.partition, {}).pop(message.key, None) is not None:
             out.retract(IMAGE_FEATURES, message.key, partition=message.partition)
-
-    def _known_as(self, message: Message[ProductCreated], digest: bytes) -> _Known:
-        return _Known(digest, self.encoder_id, message.value.category)
 
     def _is_published(self, fetched: Fetched) -> bool:
         message = self._waiting[fetched.ref]
         known = self._known.get(message.partition, {}).get(fetched.ref)
-        return known == self._known_as(message, fetched.digest)
+        return (
+            known is not None
+            and self.encoder_id in known.encoder_ids
+            and (known.digest, known.category) == (fetched.digest, message.value.category)
+        )
 
     def _publish(self, fetched: Sequence[Fetched], out: Outbox) -> None:
         vectors = self._embed(fetched, out)
+        earlier = {} if self._earlier is None else self._earlier.embed(fetched).vectors
         for picture in fetched:
+            held = self._held.get(picture.ref)
             message = self._settle(picture.ref, out)
-            known = self._known_as(message, picture.digest)
-            self._known.setdefault(message.partition, {})[message.key] = known
             feature = ImageFeature(
                 product_id=message.key,
                 event_time_ms=message.value.event_time_ms,
-                encoder_id=known.encoder_id,
-                image_digest=known.digest,
-                category=known.category,
+                encoder_id=self.encoder_id,
+                image_digest=picture.digest,
+                category=message.value.category,
                 vector=vectors[picture.digest],
                 caused_by=message.cause,
                 caused_at_ms=message.timestamp_ms,
             )
-            out.publish(feature, partition=message.partition)
+            if self._earlier is not None:
+                before = (self._earlier.encoder_id, earlier[picture.digest])
+            elif held is not None and held.feature.image_digest == picture.digest:
+                before = (held.feature.encoder_id, held.feature.vector)
+            else:
+                before = ("", b"")
+            feature = replace(feature, earlier_encoder_id=before[0], earlier_vector=before[1])
+            self._put(feature, message.partition, out)
+
+    def _publish_again(self, fetched: Sequence[Fetched], out: Outbox) -> None:
+        """The features of another encoder with the vectors of this one, and their own kept beside."""
+        vectors = self._embed(fetched, out)
+        for picture in fetched:
+            partition, before, _ = self._embedded_again.pop(picture.ref)
+            feature = replace(
+                before,
+                encoder_id=self.encoder_id,
+                image_digest=picture.digest,
+                vector=vectors[picture.digest],
+                earlier_encoder_id=before.encoder_id,
+                earlier_vector=before.vector,
+                tried_encoder_id="",
+            )
+            self._put(feature, partition, out)
+            out.observe(FETCH_COUNTER, "embedded-again")
+
+    def _mark_tried(self, one: OutdatedFeature, out: Outbox) -> None:
+        """Say that the encoder has been tried, so that the others need not wait for a picture that is gone."""
+        self._put(replace(one.feature, tried_encoder_id=self.encoder_id), one.partition, out)
+
+    def _put(self, feature: ImageFeature, partition: int, out: Outbox) -> None:
+        self._known.setdefault(partition, {})[feature.product_id] = _known(feature)
+        out.publish(feature, partition=partition)
+
+    def _submit_outdated(self) -> None:
+        """Keep some pictures under way, but leave half of the room to new products."""
+        most = min(self._settings.re_embedded_at_once, self._settings.pipeline.capacity // 2)
+        while len(self._embedded_again) < most and self._pipeline.free > most:
+            one = self._outdated.next()
+            if one is None:
+                return
+            self._embedded_again[one.feature.product_id] = one
+            self._pipeline.submit(one.feature.product_id, one.image_url)
+
+    def _find_earlier(self, encoder_ids: Collection[str]) -> Embedder | None:
+        """The encoder before, for new products until the lists have changed over."""
+        for encoder_id in sorted(encoder_ids):
+            path = encoder_file_of(encoder_id, self._settings)
+            if path is not None:
+                return Embedder(Encoder(path), self._settings.remembered_vectors)
+        _log.warning(
+            "no file of the encoder %s is here: new products have no list until all are embedded again; "
+            "name it as images.previous_encoder",
+            ", ".join(sorted(encoder_ids)),
+        )
+        return None
 
     def _embed(self, fetched: Sequence[Fetched], out: Outbox) -> dict[bytes, bytes]:
-        """Vectors by digest; each picture that is not remembered goes through the encoder once."""
-        of_digest = {picture.digest: picture.pixels for picture in fetched}
-        vectors = {digest: vector for digest in of_digest if (vector := self._vectors.get(digest)) is not None}
-        new = [digest for digest in of_digest if digest not in vectors]
-        if new:
-            rows = self._encoder.embed(np.stack([of_digest[digest] for digest in new])).astype("<f2")
-            vectors.update((digest, row.tobytes()) for digest, row in zip(new, rows, strict=True))
-        for digest in new:
-            self._vectors.put(digest, vectors[digest])
-        counts = Counter({"embedded": len(new), "same-picture": len(fetched) - len(new)})
+        vectors, new = self._embedder.embed(fetched)
+        counts = Counter({"embedded": new, "same-picture": len(fetched) - new})
         for outcome, amount in (+counts).items():
             out.observe(FETCH_COUNTER, outcome, amount)
         return vectors
@@ -200,23 +306,3 @@ class ImageFeaturesStage(Stage):
         retries, self._retries_counted = self._pipeline.retries - self._retries_counted, self._pipeline.retries
         if retries:
             out.observe(FETCH_COUNTER, "retried", retries)
-
-
-class _RecentVectors:
-    """The vectors of the pictures seen last, by digest, for a photograph that several products share."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._vectors: OrderedDict[bytes, bytes] = OrderedDict()
-
-    def get(self, digest: bytes) -> bytes | None:
-        vector = self._vectors.get(digest)
-        if vector is not None:
-            self._vectors.move_to_end(digest)
-        return vector
-
-    def put(self, digest: bytes, vector: bytes) -> None:
-        self._vectors[digest] = vector
-        self._vectors.move_to_end(digest)
-        while len(self._vectors) > self._limit:
-            self._vectors.popitem(last=False)

@@ -8,6 +8,7 @@ or an aborted transaction, lists are computed anew and only those that differ ar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -33,14 +34,18 @@ class _Published(NamedTuple):
     revision: int
     content: int
     """Hash of products and scores."""
+    encoder_id: str
 
 
 class SimilarProductsStage(Stage):
     """Keeps every product's nearest neighbours, and publishes each list that changes.
 
     Products in the catalogue have a list, and those of them in stock stand in lists. A list without products is
-    withdrawn. A product is compared with those whose latest feature has the same encoder id. One whose latest
-    feature cannot be read has none.
+    withdrawn. A product is compared with those that the same encoder looked at. One whose latest feature cannot be
+    read has none.
+
+    ``encoder_id`` is the encoder that the shop wants (see ``NeighboursByEncoder``): lists change over to it in one
+    transaction once every product is dealt with. Lists say their encoder, so a restart goes on as it was.
     """
 
     spec = StageSpec(
@@ -52,8 +57,9 @@ class SimilarProductsStage(Stage):
         sole_owner=True,
     )
 
-    def __init__(self, settings: SimilarProductsSettings | None = None) -> None:
+    def __init__(self, settings: SimilarProductsSettings | None = None, encoder_id: str | None = None) -> None:
         self._settings = settings or SimilarProductsSettings()
+        self._wanted = encoder_id
         self._catalogue = Catalogue()
         self._neighbours = self._empty()
         self._published: dict[str, _Published] = {}
@@ -113,6 +119,9 @@ class SimilarProductsStage(Stage):
         if not partitions:
             return
         self._owner = True
+        served = Counter(list_.encoder_id for list_ in self._published.values() if list_.encoder_id)
+        if served:
+            self._neighbours.serve(max(served, key=lambda encoder_id: (served[encoder_id], encoder_id)))
         self._apply(dict.fromkeys(self._unconfirmed | set(self._neighbours.misfits())), {})
         self._apply({}, self._listable(self._neighbours))
         self._unconfirmed.clear()
@@ -130,7 +139,7 @@ class SimilarProductsStage(Stage):
         self._unconfirmed_corrections = set(self._neighbours.corrections)
 
     def _empty(self) -> NeighboursByEncoder:
-        return NeighboursByEncoder(self._settings.make_index, self._settings.learn_at())
+        return NeighboursByEncoder(self._settings.make_index, self._settings.learn_at(), self._wanted)
 
     def _room(self, messages: int) -> int:
         """How many of so many messages can be taken before it may be due to learn something."""
@@ -196,14 +205,16 @@ class SimilarProductsStage(Stage):
     def _publish(self, also: Collection[str], causes: Mapping[str, Cause], out: Outbox) -> None:
         """Publish what changed; ``also`` names products whose list may be due for another reason."""
         newest = max(causes.values(), default=self._newest)
+        self._neighbours.settle()
         for product_id in sorted({*self._neighbours.take_changed(), *also}):
             items = self._neighbours.neighbours(product_id) if product_id in self._catalogue else []
             earlier = self._published.get(product_id)
             if items:
                 involved = [causes[i] for i in (product_id, *(item.product_id for item in items)) if i in causes]
-                update = _update(product_id, earlier, items, max(involved, default=newest))
+                cause = max(involved, default=newest)
+                update = _update(product_id, earlier, items, cause, self._neighbours.encoder_of(product_id))
                 published = _published(update)
-                if earlier is None or published.content != earlier.content:
+                if earlier is None or published[1:] != earlier[1:]:
                     out.publish(update)
                     self._published[product_id] = published
             elif earlier is not None:
@@ -212,7 +223,7 @@ class SimilarProductsStage(Stage):
 
 
 def _update(
-    product_id: str, earlier: _Published | None, items: Sequence[Neighbour], cause: Cause
+    product_id: str, earlier: _Published | None, items: Sequence[Neighbour], cause: Cause, encoder_id: str
 ) -> RecommendationUpdated:
     return RecommendationUpdated(
         kind=Kind.SIMILAR,
@@ -222,8 +233,10 @@ def _update(
         event_time_ms=cause.event_time_ms,
         caused_by=cause.caused_by,
         caused_at_ms=cause.caused_at_ms,
+        encoder_id=encoder_id,
     )
 
 
 def _published(update: RecommendationUpdated) -> _Published:
-    return _Published(update.revision, hash(tuple((item.product_id, item.score) for item in update.items)))
+    content = hash(tuple((item.product_id, item.score) for item in update.items))
+    return _Published(update.revision, content, update.encoder_id)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.image_features.encoder import DEFAULT_MODEL, Encoder
-from consumers.image_features.encoder_file import read_encoder_file
+from consumers.image_features.encoder import Encoder
+from consumers.image_features.encoder_file import DEFAULT_MODEL, read_encoder_file
 from consumers.image_features.encoders import EXPORTED_ENCODERS
 
 keras = pytest.importorskip("keras", reason="needs the train dependency group")

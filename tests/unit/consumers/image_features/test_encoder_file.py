@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from consumers.image_features.cleaning import clean
-from consumers.image_features.encoder import DEFAULT_MODEL, Encoder
+from consumers.image_features.encoder import Encoder
 from consumers.image_features.encoder_file import (
+    DEFAULT_MODEL,
     EncoderDescription,
     Preprocessing,
     encoder_id_of,

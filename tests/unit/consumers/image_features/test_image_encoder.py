@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from consumers.image_features.encoder import DEFAULT_MODEL, Encoder
+from consumers.image_features.encoder import Encoder
+from consumers.image_features.encoder_file import DEFAULT_MODEL
 from schemas.errors import ConfigurationError
 
 SAMPLES = Path(str(importlib.util.find_spec("sklearn").origin)).parent / "datasets/images"

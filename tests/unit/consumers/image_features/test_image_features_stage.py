@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from other_encoder import write_other_encoder
 from PIL import Image
 
 from consumers.image_features.encoder import Encoder
@@ -39,6 +40,7 @@ class Shop:
         self.folder = folder
         self.log = MemoryLog(partitions=2, now_ms=5_000)
         self.encoder = CountingEncoder(num_threads=2)
+        self.previous_encoder: str | None = None
         self.now_seconds = 0.0
         self._workers: list[tuple[Worker, ImageFeaturesStage, MemoryTransport]] = []
         for name, colour in COLOURS.items():
@@ -54,6 +56,8 @@ class Shop:
             fetch=FetchSettings(images_dir=self.folder),
             pipeline=PipelineSettings(fetchers=2, decoders=1, capacity=4),
             retry=RetryPolicy(max_attempts=2),
+            previous_encoder=self.previous_encoder,
+            encoders_dir=self.folder,
         )
         stage = ImageFeaturesStage(
             settings, encoder=self.encoder, now_seconds=lambda: self.now_seconds, rng=random.Random(1)
@@ -296,3 +300,80 @@ def test_a_stage_with_another_encoder_embeds_again(shop: Shop) -> None:
     shop.settle()
     assert shop.encoder.embedded == 2
     assert shop.features()["p"].encoder_id == "other-crop224"
+
+
+def other_encoder(shop: Shop) -> CountingEncoder:
+    path = shop.folder / "other.tflite"
+    write_other_encoder(path)
+    return CountingEncoder(path, num_threads=2)
+
+
+def change_encoder(shop: Shop, encoder: CountingEncoder) -> None:
+    shop.kill()
+    shop.encoder = encoder
+    shop.start()
+
+
+def test_a_changed_encoder_embeds_everything_again_beside_what_comes_in(shop: Shop) -> None:
+    for name in COLOURS:
+        shop.publish(name, f"{name}.png")
+    shop.settle()
+    before, shipped = shop.features(), shop.encoder
+    change_encoder(shop, other_encoder(shop))
+    shop.publish("new", "red.png")
+    shop.publish("blue", "blue.png", category="hats")
+    shop.settle()
+    found = shop.features()
+    assert {feature.encoder_id for feature in found.values()} == {shop.stage.encoder_id}
+    assert {feature.earlier_encoder_id for feature in found.values()} == {before["red"].encoder_id}
+    for name in COLOURS:
+        assert found[name].earlier_vector == before[name].vector
+        assert found[name].vector != before[name].vector
+        assert found[name].image_digest == before[name].image_digest
+    assert found["new"].earlier_vector == before["red"].vector, (
+        "a new product has both, so that it is listed at once"
+    )
+    assert found["blue"].category == "hats"
+
+    embedded, records = shop.encoder.embedded, len(shop.log.records("image-features"))
+    change_encoder(shop, shop.encoder)
+    shop.settle()
+    change_encoder(shop, shipped)
+    shop.settle()
+    assert shop.encoder.embedded == 3, "going back needs no new vector"
+    assert (embedded, records) == (3, len(shop.log.records("image-features")))
+
+
+def test_a_picture_that_is_gone_is_said_to_have_been_tried(shop: Shop) -> None:
+    for name in COLOURS:
+        shop.publish(name, f"{name}.png")
+    shop.settle()
+    before = shop.features()
+    (shop.folder / "green.png").unlink()
+    (shop.folder / "blue.png").unlink()
+    change_encoder(shop, other_encoder(shop))
+    shop.publish("blue", "blue.png")
+    shop.settle()
+    for name in ("green", "blue"):
+        found = shop.features()[name]
+        assert found.tried_encoder_id == shop.stage.encoder_id
+        assert (found.encoder_id, found.vector) == (before[name].encoder_id, before[name].vector)
+    assert shop.refusals() == {"blue": "ImageMissingError"}
+    records = len(shop.log.records("image-features"))
+    change_encoder(shop, shop.encoder)
+    shop.settle()
+    assert len(shop.log.records("image-features")) == records, "it is not tried at each start"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_crashed_while_embedding_again_it_ends_the_same(shop: Shop, when: str) -> None:
+    for name in COLOURS:
+        shop.publish(name, f"{name}.png")
+    shop.settle()
+    change_encoder(shop, other_encoder(shop))
+    shop.log.fail_next_commit(when)
+    shop.settle()
+    change_encoder(shop, shop.encoder)
+    shop.settle()
+    assert {feature.encoder_id for feature in shop.features().values()} == {shop.stage.encoder_id}
+    assert all(feature.earlier_vector for feature in shop.features().values())

@@ -35,10 +35,11 @@ class Shop:
             max_batch_records=max_batch_records, backoff_base_seconds=1e-6, backoff_cap_seconds=1e-6
         )
         self.settings = settings
+        self.wanted: str | None = None
         self.start()
 
     def start(self) -> None:
-        self.stage = SimilarProductsStage(self.settings)
+        self.stage = SimilarProductsStage(self.settings, self.wanted)
         self.transport = MemoryTransport(
             self.log, "similar-products", ["image-features"], ["product-created"], sole_owner=True
         )
@@ -396,3 +397,47 @@ def test_a_flood_of_products_is_published_once_a_batch() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ValidationError, match="list_lenght"):
         SimilarProductsSettings(list_lenght=3)  # type: ignore[call-arg]
+
+
+def both(shop: Shop, product_id: str, degrees: float) -> None:
+    """A product with the vector of encoder two, and beside it that of encoder one."""
+    cause = f"product-created/{product_id}"
+    one, two = direction(degrees), direction(7 * degrees, 4)
+    feature = ImageFeature(product_id, 900, "two", bytes(32), "", two, cause, 4_500, "one", one)
+    shop.log.append("image-features", product_id.encode(), encode(feature))
+
+
+@pytest.mark.parametrize("crash", ["", "before", "after"])
+def test_lists_change_over_to_another_encoder_in_one_transaction(shop: Shop, crash: str) -> None:
+    shop.wanted = "two"
+    shop.restart()
+    shop.settle()
+    degrees = {"a": 0, "b": 10, "c": 25, "d": 45}
+    before = shop.lists()
+    for product_id in "abc":
+        both(shop, product_id, degrees[product_id])
+        shop.settle()
+        assert shop.lists() == before
+    published = len(shop.log.records("recommendation-updated"))
+    if crash:
+        shop.log.fail_next_commit(crash)
+    both(shop, "d", degrees["d"])
+    shop.settle()
+    assert {update.encoder_id for update in shop.updates().values()} == {"two"}
+    assert len(shop.log.records("recommendation-updated")) == published + len(degrees)
+    assert shop.items()["a"][0].score == pytest.approx(np.cos(np.radians(7 * 45)), abs=2e-3)
+
+    shop.restart()  # what was served is read from the lists
+    shop.feature("e", 30, "one")
+    shop.create("e")
+    shop.settle()
+    assert len(shop.updates()["similar:a"].items) == 3
+    assert shop.updates()["similar:a"].encoder_id == "two"
+
+    shop.retire("e")
+    shop.retract("e")
+    shop.wanted = "one"
+    shop.restart()
+    shop.settle()
+    assert shop.lists() == before, "back in one step"
+    assert {update.encoder_id for update in shop.updates().values()} == {"one"}
