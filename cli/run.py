@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-_STAGES = ("image-features", "similar-products", "interactions", "item-neighbours", "item-factors", "trending")
+_STAGES = (
+    "image-features",
+    "similar-products",
+    "interactions",
+    "item-neighbours",
+    "item-factors",
+    "trending",
+    "outcomes",
+)
 
 
 def _complete(incomplete: str) -> list[str]:

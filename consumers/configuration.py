@@ -27,6 +27,7 @@ from consumers.image_features.settings import ImageSettings
 from consumers.interactions.settings import InteractionSettings
 from consumers.item_factors.settings import ItemFactorSettings
 from consumers.item_neighbours.settings import ItemNeighbourSettings
+from consumers.outcomes.settings import OutcomeSettings
 from consumers.runtime.settings import RuntimeSettings
 from consumers.similar_products.settings import SimilarProductsSettings
 from consumers.trending.settings import TrendingSettings
@@ -69,6 +70,9 @@ class Configuration(BaseModel):
         default=ItemFactorSettings(), description="matrix factorisation of who visited what"
     )
     trending: TrendingSettings = Field(default=TrendingSettings(), description="trending and popular")
+    outcomes: OutcomeSettings = Field(
+        default=OutcomeSettings(), description="which clicks and purchases are put down to recommendations"
+    )
 
 
 C = TypeVar("C", bound=Configuration)

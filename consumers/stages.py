@@ -16,6 +16,7 @@ _CLASSES = {
     "item-neighbours": ("consumers.item_neighbours.stage", "ItemNeighboursStage"),
     "item-factors": ("consumers.item_factors.stage", "ItemFactorsStage"),
     "trending": ("consumers.trending.stage", "TrendingStage"),
+    "outcomes": ("consumers.outcomes.stage", "OutcomesStage"),
 }
 
 

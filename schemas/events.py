@@ -174,16 +174,20 @@ class Purchase(Interaction):
 
 @dataclass(frozen=True, slots=True)
 class Shown(Interaction):
-    """What impressions and clicks share: which list stood where, and at what rank (from 1; 0 is unknown)."""
+    """What impressions and clicks share: which list stood where, and at what rank (from 1; 0 is unknown).
+
+    ``variant`` is ``experiment:variant`` where the list was part of an experiment.
+    """
 
     recommendation_id: str = ""
     placement: str = ""
     kind: str = ""
     rank: int = 0
+    variant: str = ""
 
     def __post_init__(self) -> None:
         Interaction.__post_init__(self)
-        for name in ("recommendation_id", "placement", "kind"):
+        for name in ("recommendation_id", "placement", "kind", "variant"):
             value = getattr(self, name)
             if value:
                 _check_id(name, value)
@@ -366,6 +370,73 @@ class RecommendationUpdated:
         return f"{self.kind}:{self.subject}"
 
 
+class OutcomeName:
+    """What a recommendation led to, as it stands in events and metrics."""
+
+    CLICK = "click"
+    CART_ADD = "cart-add"
+    PURCHASE = "purchase"
+    ALL = (CLICK, CART_ADD, PURCHASE)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeState:
+    """What a shopper was shown, clicked and bought of late, in columns; those of one prefix belong together."""
+
+    subject: str
+    latest_ms: int
+    shelf_recommendation_ids: Sequence[str]
+    shelf_placements: Sequence[str]
+    shelf_kinds: Sequence[str]
+    shelf_variants: Sequence[str]
+    impression_times_ms: Sequence[int]
+    impression_product_ids: Sequence[str]
+    impression_shelves: Sequence[int]
+    click_event_ids: Sequence[str]
+    click_times_ms: Sequence[int]
+    click_product_ids: Sequence[str]
+    click_shelves: Sequence[int]
+    click_ranks: Sequence[int]
+    click_seen_times_ms: Sequence[int]
+    click_seen_shelves: Sequence[int]
+    click_revisions: Sequence[int]
+    action_event_ids: Sequence[str]
+    action_times_ms: Sequence[int]
+    action_product_ids: Sequence[str]
+    action_kinds: Sequence[int]
+    action_quantities: Sequence[float]
+    action_revenues: Sequence[float]
+    action_cause_times_ms: Sequence[int]
+    action_cause_ids: Sequence[str]
+    action_click_ids: Sequence[str]
+    action_click_times_ms: Sequence[int]
+    action_click_ranks: Sequence[int]
+    action_seen_times_ms: Sequence[int]
+    action_shelves: Sequence[int]
+    action_revisions: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationOutcome:
+    """What a recommendation led to; a higher ``revision`` of the same ``event_id`` replaces a lower one."""
+
+    event_id: str
+    subject: str
+    outcome: str
+    revision: int
+    recommendation_id: str
+    kind: str
+    placement: str
+    variant: str
+    rank: int
+    product_id: str
+    quantity: float
+    revenue: float
+    event_time_ms: int
+    click_time_ms: int
+    impression_time_ms: int | None = None
+
+
 Event = (
     ProductCreated
     | PdpView
@@ -382,5 +453,7 @@ Event = (
     | SimilarState
     | ItemFactors
     | RecommendationUpdated
+    | OutcomeState
+    | RecommendationOutcome
 )
 """Every value that a topic carries."""

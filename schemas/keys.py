@@ -12,8 +12,10 @@ def key_of(event: events.Event) -> str:
         return event.subject
     if isinstance(event, events.RecommendationUpdated):
         return event.key
-    if isinstance(event, events.UserHistory):
+    if isinstance(event, (events.UserHistory, events.OutcomeState)):
         return event.subject
+    if isinstance(event, events.RecommendationOutcome):
+        return event.event_id
     if isinstance(event, events.UserUpdated):
         return event.user_id
     if isinstance(event, events.SimilarState):

@@ -34,6 +34,8 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "similar-state": events.SimilarState,
     "item-factors": events.ItemFactors,
     "recommendation-updated": events.RecommendationUpdated,
+    "outcome-state": events.OutcomeState,
+    "recommendation-outcomes": events.RecommendationOutcome,
 }
 """The event type on each topic; the dead-letter topic carries bytes of any origin and has none."""
 

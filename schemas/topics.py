@@ -23,11 +23,16 @@ class Topic:
 
     name: str
     key: str
-    cleanup: Literal["compact", "delete"]
+    cleanup: Literal["compact", "delete", "compact,delete"]
     retention_ms: int | None = None
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     broker_time: bool = False
     """True where the broker stamps messages itself, so that no producer can move the clock."""
+
+    @property
+    def compacted(self) -> bool:
+        """True where a later value of a key replaces the earlier one, and a null value takes it back."""
+        return self.cleanup != "delete"
 
     def configs(self) -> dict[str, str]:
         """Topic-level settings in Kafka's own words."""
@@ -36,7 +41,7 @@ class Topic:
             "max.message.bytes": str(self.max_message_bytes),
             "message.timestamp.type": "LogAppendTime" if self.broker_time else "CreateTime",
         }
-        if self.cleanup == "compact":
+        if self.compacted:
             configs["segment.bytes"] = str(TABLE_SEGMENT_BYTES)
             configs["max.compaction.lag.ms"] = str(MAX_COMPACTION_LAG_MS)
         if self.retention_ms is not None:
@@ -48,7 +53,8 @@ PRODUCT_CREATED = Topic("product-created", "product_id", "compact", broker_time=
 PDP_VIEW = Topic("pdp-view", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 CART_ADD = Topic("cart-add", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 PURCHASE = Topic("purchase", "user_id", "delete", retention_ms=30 * DAY_MS, broker_time=True)
-IMPRESSION = Topic("impression", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
+IMPRESSION = Topic("impression", "user_id", "delete", retention_ms=30 * DAY_MS, broker_time=True)
+"""Kept for as long as experiments usually take: their reports count shoppers by what came into sight."""
 CLICK = Topic("click", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 USER_UPDATED = Topic("user-updated", "user_id", "compact", broker_time=True)
 IMAGE_FEATURES = Topic("image-features", "product_id", "compact")
@@ -59,6 +65,8 @@ SIMILAR_STATE = Topic("similar-state", "encoder_id", "compact")
 CO_VISITS = Topic("co-visits", "product_id", "delete", retention_ms=7 * DAY_MS)
 ITEM_FACTORS = Topic("item-factors", "product_id", "compact")
 RECOMMENDATION_UPDATED = Topic("recommendation-updated", "kind:subject", "compact")
+OUTCOME_STATE = Topic("outcome-state", "user_id", "compact")
+RECOMMENDATION_OUTCOMES = Topic("recommendation-outcomes", "event_id", "compact,delete", retention_ms=400 * DAY_MS)
 DEAD_LETTER = Topic("dead-letter", "original key", "delete", retention_ms=30 * DAY_MS, max_message_bytes=2_000_000)
 
 TOPICS: dict[str, Topic] = {
@@ -79,6 +87,8 @@ TOPICS: dict[str, Topic] = {
         CO_VISITS,
         ITEM_FACTORS,
         RECOMMENDATION_UPDATED,
+        OUTCOME_STATE,
+        RECOMMENDATION_OUTCOMES,
         DEAD_LETTER,
     )
 }

@@ -299,10 +299,10 @@ class ImageFeaturesStage(Stage):
         vectors, new = self._embedder.embed(fetched)
         counts = Counter({"embedded": new, "same-picture": len(fetched) - new})
         for outcome, amount in (+counts).items():
-            out.observe(FETCH_COUNTER, outcome, amount)
+            out.observe(FETCH_COUNTER, outcome, amount=amount)
         return vectors
 
     def _count_retries(self, out: Outbox) -> None:
         retries, self._retries_counted = self._pipeline.retries - self._retries_counted, self._pipeline.retries
         if retries:
-            out.observe(FETCH_COUNTER, "retried", retries)
+            out.observe(FETCH_COUNTER, "retried", amount=retries)

@@ -92,7 +92,7 @@ def _as_bytes(record: Record, key: str) -> AnyMessage:
 
 
 def _check_tombstone(record: Record) -> None:
-    if TOPICS[record.topic].cleanup != "compact":
+    if not TOPICS[record.topic].compacted:
         raise InvalidEventError(f"a message on {record.topic} has no value; a null value means nothing there")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
@@ -14,6 +13,8 @@ from schemas.events import Kind
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RECORDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000)
+
+_SHOWN = ("kind", "placement", "variant")
 
 
 class StageMetrics:
@@ -80,6 +81,24 @@ class StageMetrics:
                 ["stage", "rank"],
                 registry=r,
             ),
+            "outcomes": Counter(
+                "recsys_outcomes",
+                "Clicks on recommendations, and cart-adds and purchases put down to them.",
+                ["stage", "outcome", *_SHOWN],
+                registry=r,
+            ),
+            "revenue": Counter(
+                "recsys_outcome_revenue",
+                "Revenue put down to recommendations, in the shop's currency.",
+                ["stage", *_SHOWN],
+                registry=r,
+            ),
+            "returned_revenue": Counter(
+                "recsys_outcome_returned_revenue",
+                "Of that, what returns took back.",
+                ["stage", *_SHOWN],
+                registry=r,
+            ),
         }
 
     def events(self, topic: str, outcome: str, amount: int) -> None:
@@ -98,10 +117,10 @@ class StageMetrics:
         """A transaction did not commit."""
         self._aborts.labels(self._stage, error).inc()
 
-    def observed(self, observed: Tally[tuple[str, str]]) -> None:
+    def observed(self, observed: Mapping[tuple[str, ...], float]) -> None:
         """What a stage counts on its own."""
-        for (name, outcome), amount in observed.items():
-            self._observed[name].labels(self._stage, outcome).inc(amount)
+        for (name, *labels), amount in observed.items():
+            self._observed[name].labels(self._stage, *labels).inc(amount)
 
     def lists(self, lists: Iterable[tuple[str, int]], now_ms: int) -> None:
         """Lists committed: (kind, broker's timestamp of the cause in ms)."""

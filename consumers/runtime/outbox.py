@@ -28,8 +28,8 @@ class Outbox:
         self.records: list[OutRecord] = []
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """Input messages by (topic, outcome) where the outcome is other than ``processed``."""
-        self.observed: Counter[tuple[str, str]] = Counter()
-        """Things a stage counts on its own, by (name, outcome)."""
+        self.observed: dict[tuple[str, ...], float] = {}
+        """Things a stage counts on its own, by name and labels."""
         self.lists: list[tuple[str, int]] = []
         """(kind, caused_at_ms) of each list published, for freshness."""
         self.deferred: set[tuple[str, int, int]] = set()
@@ -47,7 +47,7 @@ class Outbox:
 
     def retract(self, topic: Topic, key: str, *, partition: int | None = None) -> None:
         """Write a tombstone: the key's value is no more."""
-        if topic.cleanup != "compact":
+        if not topic.compacted:
             raise ConfigurationError(f"{topic.name} is not compacted, so a tombstone there would mean nothing")
         self.records.append(OutRecord(topic.name, key.encode(), None, partition))
 
@@ -60,9 +60,9 @@ class Outbox:
         """Say that an input message came to something else than ``processed``, such as ``duplicate``."""
         self.outcomes[message.topic, outcome] += 1
 
-    def observe(self, name: str, outcome: str, amount: int = 1) -> None:
+    def observe(self, name: str, *labels: str, amount: float = 1) -> None:
         """Count something of the stage's own, such as image fetches by their outcome."""
-        self.observed[name, outcome] += amount
+        self.observed[name, *labels] = self.observed.get((name, *labels), 0) + amount
 
     def defer(self, message: Message[Any]) -> None:
         """Hold back the offset of a message whose work goes on in the background."""

@@ -21,7 +21,15 @@ from schemas.kafka_settings import KafkaSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-STAGES = ("image-features", "similar-products", "interactions", "item-neighbours", "item-factors", "trending")
+STAGES = (
+    "image-features",
+    "similar-products",
+    "interactions",
+    "item-neighbours",
+    "item-factors",
+    "trending",
+    "outcomes",
+)
 
 
 class Demo:
