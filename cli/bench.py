@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,6 +104,19 @@ def neighbours(
     _print(result, as_json)
 
 
+@app.command()
+def behaviour(as_json: Json = False) -> None:
+    """What an event and a list cost, and what the state takes, in shops of four sizes; needs no Kafka."""
+    from benchmarks.behaviour import bench_behaviour
+
+    with _progress() as report:
+        result = bench_behaviour(on_progress=lambda done, total: report("shoppers", done, total))
+    if as_json:
+        sys.stdout.write(json.dumps(result) + "\n")
+    else:
+        _plot(result)
+
+
 @contextmanager
 def _progress() -> Iterator[Report]:
     """One bar a step on standard error."""
@@ -136,4 +149,25 @@ def _print(result: Mapping[str, Any], as_json: bool) -> None:
                 table.add_row(f"{name} {part}", str(number))
         elif not isinstance(value, list):
             table.add_row(name, str(value))
+    Console(stderr=True).print(table)
+
+
+def _plot(sizes: Sequence[Mapping[str, Any]]) -> None:
+    """A bar a figure and size, the largest of each figure as long as the column is wide."""
+    from rich.bar import Bar
+    from rich.console import Console
+    from rich.table import Table
+
+    figures = {
+        "learn, µs an event": [size["learn_us_per_event"] for size in sizes],
+        "list, ms at p50": [size["recommend_ms"]["p50"] for size in sizes],
+        "list, ms at p99": [size["recommend_ms"]["p99"] for size in sizes],
+        "bytes a shopper": [size["bytes_per_user"] for size in sizes],
+        "bytes an item": [size["bytes_per_item"] for size in sizes],
+    }
+    table = Table("figure", "shoppers × items × history", "", "")
+    for name, values in figures.items():
+        for size, value in zip(sizes, values, strict=True):
+            shape = f"{size['users']:,} × {size['items']:,} × {size['history']}"
+            table.add_row(name, shape, f"{value:,}", Bar(max(values), 0, value, width=40))
     Console(stderr=True).print(table)

@@ -7,6 +7,7 @@ is counted as ``expired``, it would have been pushed out had it come in time.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -119,6 +120,12 @@ class History:
         times = [*self._times[:1], *self._times[-1:], *(event[0] for event in events)]
         span_ms = max(times, default=0) - min(times, default=0)
         return len(self._times) + len(events) <= rules.max_events and span_ms <= rules.retention_ms
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, but for the product ids, which histories share."""
+        columns = (self._times, self._hashes, self._product_ids, self._actions, self._quantities, self.listed)
+        return sys.getsizeof(self) + sum(map(sys.getsizeof, columns))
 
     def oldest_ms(self) -> int:
         """Time of the oldest event that is kept; raises ``IndexError`` where there is none."""

@@ -39,7 +39,7 @@ class BlendSettings(_Frozen):
     bought_together: float = Field(default=0.4, ge=0, description="bought with what the shopper did anything with")
     similar: float = Field(default=0.25, ge=0, description="looks like what the shopper viewed")
     sessions: float = Field(default=1.0, ge=0, description="visited in the sessions most like the shopper's")
-    factors: float = Field(default=0.8, ge=0, description="suits the shopper's taste, by matrix factorisation")
+    factors: float = Field(default=0.6, ge=0, description="suits the shopper's taste, by matrix factorisation")
     trending: float = Field(default=0.02, ge=0, description="trending in the shop")
     popular: float = Field(default=0.02, ge=0, description="popular in the shop")
 
@@ -51,7 +51,7 @@ class NeighbourSessionSettings(_Frozen):
     max_sessions: int = Field(default=200_000, ge=8, description="sessions of others that are kept")
     max_session_items: int = Field(default=200, ge=1, description="products of a session, the latest")
     recent_sessions: int = Field(
-        default=500, ge=1, description="sessions of a product that are looked at, the latest"
+        default=250, ge=1, description="sessions of a product that are looked at, the latest"
     )
     neighbours: int = Field(default=100, ge=1, description="sessions that speak, the most like the shopper's")
     max_items: int = Field(default=20, ge=1, le=MAX_RANKS, description="the shopper's products of late that count")
@@ -69,11 +69,11 @@ class FoldInSettings(_Frozen):
     """How a shopper's taste follows from products of late; ``alpha`` and ``regularisation`` are item-factors'."""
 
     alpha: float = Field(default=2.0, gt=0, description="how much more a visit says than none does")
-    regularisation: float = Field(default=20.0, gt=0, description="pull towards no taste at all")
+    regularisation: float = Field(default=10.0, gt=0, description="pull towards no taste at all")
     rank_decay: float = Field(
         default=0.7, gt=0, le=1, description="what a product says, as a share of what the next one after it says"
     )
-    most: int = Field(default=200, ge=1, description="products that are scored, the best")
+    most: int = Field(default=100, ge=1, description="products that are scored, the best")
 
     def rules(self) -> FoldInRules:
         """The same for the core."""

@@ -19,7 +19,7 @@ class ItemFactorSettings(BaseModel):
         default=32, ge=1, le=512, description="length of a vector; to change it, empty item-factors"
     )
     alpha: float = Field(default=2.0, gt=0, description="how much more a visit says than none does")
-    regularisation: float = Field(default=20.0, gt=0, description="pull towards zero")
+    regularisation: float = Field(default=10.0, gt=0, description="pull towards zero")
     recent_users: int = Field(
         default=500, ge=1, description="shoppers that a product's vector follows from, the latest"
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.factors.initial import initial_vectors
-from recsys.factors.solving import Vectors, Visited, solve
+from recsys.factors.solving import Vectors, Visited, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.sessions.index import SessionIndex, SessionRules, Sessions
 from recsys.sessions.ragged_rows import Integers, RaggedRows
@@ -27,17 +27,13 @@ class FactorRules:
     factors: int = 32
     alpha: float = 2.0
     """How much more a visit says than none does."""
-    regularisation: float = 20.0
+    regularisation: float = 10.0
     recent_users: int = 500
     """Shoppers that an item follows from, those who visited it last."""
     turns: float = 1.0
     """Items that take their turn for each that changed, and shoppers in proportion."""
     tolerance: float = 0.02
     """How far a vector moves, as a share of its length, until it counts as moved."""
-
-    def regularised(self, gram: Vectors) -> Vectors:
-        """The same with the regularisation on its diagonal."""
-        return gram + self.regularisation * np.eye(len(gram))
 
 
 class Moved(NamedTuple):
@@ -133,7 +129,8 @@ class FactorLearner:
         places, counts = self.index.visits.places(numbers)
         items, _, strengths = (column[places] for column in self.index.visits.columns)
         visited = Visited(counts, self.items.vectors[items].astype(np.float64), strengths.astype(np.float64))
-        self.users.put(numbers, solve(self._rules.regularised(self.items.gram), visited, self._rules.alpha))
+        gram = regularised(self.items.gram, self._rules.regularisation)
+        self.users.put(numbers, solve(gram, visited, self._rules.alpha))
 
     def _solve_items(self, numbers: Integers) -> None:
         rows: RaggedRows = self.index.sessions_of
@@ -141,7 +138,8 @@ class FactorLearner:
         places, counts = rows.places(numbers, self._rules.recent_users)
         _, users, strengths = (column[places] for column in rows.columns)
         visited = Visited(counts, self.users.vectors[users].astype(np.float64), strengths.astype(np.float64))
-        self._put_items(numbers, solve(self._rules.regularised(self.users.gram), visited, self._rules.alpha))
+        gram = regularised(self.users.gram, self._rules.regularisation)
+        self._put_items(numbers, solve(gram, visited, self._rules.alpha))
 
     def _put_items(self, numbers: Integers, vectors: Vectors) -> None:
         self.items.reserve(len(self._ids))

@@ -25,6 +25,19 @@ _MAX_ENTRIES = 1 << 15
 """Vectors that are worked on at once at most, padding included, unless one problem has more."""
 
 
+class Gram(NamedTuple):
+    """Σ y yᵀ over all there is, with the regularisation, and the inverse of that."""
+
+    matrix: Vectors
+    inverse: Vectors
+
+
+def regularised(gram: Vectors, regularisation: float) -> Gram:
+    """A Gram matrix to solve with."""
+    matrix = gram + regularisation * np.eye(len(gram))
+    return Gram(matrix, np.linalg.inv(matrix).astype(np.float64))
+
+
 class Visited(NamedTuple):
     """Vectors of what was visited, one problem after the other, and how much each visit weighs."""
 
@@ -35,11 +48,10 @@ class Visited(NamedTuple):
     weights: Weights
 
 
-def solve(gram: Vectors, visited: Visited, alpha: float, expected: Vectors | None = None) -> Vectors:
-    """The solutions, shape (problems, factors); ``gram`` is G with the regularisation, ``expected`` the p."""
-    factors = gram.shape[0]
+def solve(gram: Gram, visited: Visited, alpha: float, expected: Vectors | None = None) -> Vectors:
+    """The solutions, shape (problems, factors); ``expected`` is the p, zeros where there is none."""
+    factors = len(gram.matrix)
     found = np.zeros((len(visited.counts), factors)) if expected is None else expected.copy()
-    inverse: Vectors = np.linalg.inv(gram).astype(np.float64)
     starts = np.cumsum(visited.counts) - visited.counts
     order = np.argsort(visited.counts, kind="stable")
     order = order[np.searchsorted(visited.counts[order], 1) :]
@@ -52,9 +64,9 @@ def solve(gram: Vectors, visited: Visited, alpha: float, expected: Vectors | Non
         if expected is not None:
             targets *= 1.0 - np.einsum("pvk,pk->pv", vectors, expected[some])
         if longest < factors:
-            found[some] += _by_visits(inverse, vectors, alpha * weights, targets)
+            found[some] += _by_visits(gram.inverse, vectors, alpha * weights, targets)
         else:
-            found[some] += _by_factors(gram, vectors, alpha * weights, targets)
+            found[some] += _by_factors(gram.matrix, vectors, alpha * weights, targets)
     return found
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.scoring.keys import Keys, KeyTable, places_in_group, sums_by_group
+from recsys.keys import Keys, KeyTable, places_in_group, sums_by_group
 from recsys.scoring.query import Numbers, Queries
 from recsys.scoring.scorers import NOTHING, Scored, Scorer
 from recsys.scoring.slots import Floats, ProductSlots

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.factors.solving import Vectors, Visited, solve
+from recsys.factors.solving import Gram, Vectors, Visited, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.scoring.query import Numbers, Queries
 from recsys.scoring.scorers import NOTHING, Scored
@@ -23,10 +23,10 @@ class FoldInRules:
     """How a shopper's vector follows from the products of late."""
 
     alpha: float = 2.0
-    regularisation: float = 20.0
+    regularisation: float = 10.0
     rank_decay: float = 0.7
     """What a product says, as a share of what the one visited next after it says."""
-    most: int = 200
+    most: int = 100
     """Products that are scored, the best."""
 
 
@@ -40,6 +40,7 @@ class FactorScorer:
         self._slots = slots
         self._rules = rules
         self._space: VectorSpace | None = None
+        self._gram: Gram | None = None
 
     def put(self, products: Sequence[tuple[str, ItemFactors | None]]) -> None:
         """Take products' vectors as they are now, the latest last, None for one that is no more."""
@@ -51,6 +52,7 @@ class FactorScorer:
         columns = b"".join(vector if len(vector) == length else bytes(length) for vector in latest.values())
         slots = self._slots.assign(list(latest)).astype(np.int64)
         self._space.reserve(self._slots.capacity)
+        self._gram = None
         self._space.put(slots, np.frombuffer(columns, "<f4").reshape(len(latest), -1).astype(np.float64))
 
     def score(self, queries: Queries) -> Scored:
@@ -66,8 +68,9 @@ class FactorScorer:
         if every > self._rules.most:
             place = every - self._rules.most
             least = np.maximum(np.partition(scores, place, axis=1)[:, place : place + 1], least)
-        owners, slots = (scores >= least).nonzero()
-        found = scores[owners, slots].astype(np.float64)
+        places = (scores >= least).ravel().nonzero()[0]
+        owners, slots = np.divmod(places, every)
+        found = scores.ravel()[places].astype(np.float64)
         return Scored(owners, slots.astype(np.int32), found, np.full(len(owners), -1))
 
     def _fold_in(self, queries: Queries, space: VectorSpace) -> Vectors:
@@ -79,5 +82,6 @@ class FactorScorer:
         counted = (slots >= 0) & (queries.weights > 0.0)
         weights: NDArray[np.float64] = np.where(counted, np.power(rules.rank_decay, ranks), 0.0)
         vectors: NDArray[np.float64] = space.vectors[slots].astype(np.float64)
-        gram = space.gram + rules.regularisation * np.eye(len(space.gram))
-        return solve(gram, Visited(counts, vectors, weights), rules.alpha)
+        if self._gram is None:
+            self._gram = regularised(space.gram, rules.regularisation)
+        return solve(self._gram, Visited(counts, vectors, weights), rules.alpha)

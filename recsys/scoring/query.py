@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.co_visits import ActionWeights
 from recsys.histories import EventRow
-from recsys.scoring.keys import sums_by_group
+from recsys.keys import sums_by_group
 from recsys.scoring.slots import Floats
 from schemas.events import Action
 

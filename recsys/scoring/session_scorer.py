@@ -26,6 +26,11 @@ class SessionScorer:
         self._index = SessionIndex(session_rules)
         self._vmis = Vmis(self._index, rules)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the index takes."""
+        return self._index.nbytes
+
     def put(self, histories: Mapping[str, UserHistory | None]) -> None:
         """Take histories as they are now, None for one that is no more."""
         self._index.put(sessions_of(histories, self._slots.assign))

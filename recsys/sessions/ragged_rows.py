@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 Column = NDArray[Any]
 
-_LEAST_ROOM = 4
+_LEAST_ROOM = 2
 _FIRST_ENTRIES = 1_024
 
 
 class RaggedRows:
     """Row by number, each a run of entries with some room to grow; a row without room moves to the end.
 
-    A row that moves gets twice the room that it needs, and columns are packed when less than half of them is in
-    rows, so adding an entry costs O(1) on average, and memory stays within four times the entries.
+    A row that moves gets a quarter more room than it needs, and columns are packed where they are full, so adding
+    an entry costs O(1) on average.
     """
 
     def __init__(self, *dtypes: npt.DTypeLike) -> None:
@@ -109,7 +109,7 @@ class RaggedRows:
         short = needed > self._rooms[rows]
         if not short.any():
             return
-        wanted = np.maximum(2 * needed, _LEAST_ROOM)
+        wanted = needed + needed // 4 + _LEAST_ROOM
         if self._end + int(wanted[short].sum()) > len(self.columns[0]):
             self._pack(int(wanted.sum()))
             short = needed > self._rooms[rows]  # what was room to grow may be gone

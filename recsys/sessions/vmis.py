@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from recsys.keys import KeyTable, sums_by_group
 from recsys.sessions.index import Numbers, SessionIndex
 from recsys.sessions.ragged_rows import Integers, runs
 from schemas.errors import ConfigurationError
@@ -30,6 +30,8 @@ MAX_RANKS = 40
 """Items of a query at most: what a neighbour shares with it is a number with so many bits."""
 
 _TABLE_BITS = 10
+_MAX_KEYS = 4_000_000
+"""Sessions, or items, times queries at once at most, if there is more than one query; 8 bytes each."""
 _STEP = 2.0**-40
 """Sums of multiples of it are exact, so they do not depend on the order of the neighbours."""
 
@@ -38,7 +40,7 @@ _STEP = 2.0**-40
 class VmisRules:
     """How far a query reaches."""
 
-    recent_sessions: int = 500
+    recent_sessions: int = 250
     """Sessions of an item, the most recent."""
     neighbours: int = 100
     """Sessions that speak."""
@@ -68,6 +70,15 @@ class SessionScores(NamedTuple):
     scores: Floats
 
 
+class _Shared(NamedTuple):
+    """Pairs of query and session, query after query, and which items they share."""
+
+    owners: Integers
+    sessions: Integers
+    bits: Floats
+    """A sum of 2 to the power of (max_items - rank)."""
+
+
 class Vmis:
     """Asks an index; asking changes nothing."""
 
@@ -75,80 +86,86 @@ class Vmis:
         self._index = index
         self._rules = rules or VmisRules()
         self._weights = _rank_sums(self._rules.max_items)
+        self._keys = KeyTable()
 
     def scores(self, queries: SessionQueries) -> SessionScores:
         """Scores of the items of each query's neighbours; the query's own items are among them."""
+        most = max(1, _MAX_KEYS // max(1, len(self._index.latest), len(self._index.sessions_of)))
+        if len(queries.counts) <= most:
+            return self._scores(queries)
+        bounds = np.append(0, np.cumsum(queries.counts))
+        parts = []
+        for start in range(0, len(queries.counts), most):
+            own = slice(start, start + most)
+            items = queries.items[bounds[start] : bounds[min(start + most, len(queries.counts))]]
+            parts.append(self._scores(SessionQueries(queries.counts[own], items, queries.own[own])))
+        counts, found, scores = zip(*parts, strict=True)
+        return SessionScores(np.concatenate(counts), np.concatenate(found), np.concatenate(scores))
+
+    def _scores(self, queries: SessionQueries) -> SessionScores:
+        every = len(queries.counts)
         shared = self._shared(queries)
         sims = self._similarities(shared)
-        nearest, bounds = _nearest(shared.indptr, sims, self._recency(shared.indices), self._rules.neighbours)
-        sessions: Integers = np.asarray(shared.indices, np.int64)[nearest]
-        weights = np.rint(sims[nearest] / self._first_ranks(shared.data[nearest]) / _STEP) * _STEP
-        visits = self._index.visits
-        places, counts = visits.places(sessions)
-        items, width = visits.columns[0][places], len(self._index.sessions_of)
-        neighbours = _matrix(np.ones(len(items)), items, _bounds(counts), width)
-        speaking = _matrix(weights, np.arange(len(sessions), dtype=np.int32), bounds, len(sessions))
-        found = speaking @ neighbours
-        scores = found.data * self._idf(found.indices)
-        kept = scores > 0.0
-        counts = np.diff(np.append(0, np.cumsum(kept))[found.indptr])
-        return SessionScores(counts, found.indices[kept], scores[kept])
+        recency = self._index.latest[shared.sessions]
+        nearest = _nearest(shared.owners, sims, recency, self._rules.neighbours)
+        # The latest item shared is that of the highest bit.
+        ranks = self._rules.max_items + 1.0 - np.frexp(shared.bits[nearest])[1]
+        weights = np.rint(sims[nearest] / ranks / _STEP) * _STEP
+        places, counts = self._index.visits.places(shared.sessions[nearest])
+        width = len(self._index.sessions_of)
+        keys = np.repeat(shared.owners[nearest] * width, counts) + self._index.visits.columns[0][places]
+        each, numbers = self._keys.number(keys)
+        owners, items = np.divmod(each, max(1, width))
+        idf = np.log(len(self._index) / self._index.sessions_of.lengths[items])
+        scores = sums_by_group(numbers, np.repeat(weights, counts), len(each)) * idf
+        kept = (scores > 0.0).nonzero()[0]
+        kept = kept[np.argsort(owners[kept], kind="stable")]
+        found: Numbers = items[kept].astype(np.int32)
+        return SessionScores(np.bincount(owners[kept], minlength=every), found, scores[kept])
 
-    def _shared(self, queries: SessionQueries) -> sp.csr_array:
-        """Queries × sessions: which items they share, as a sum of 2 to the power of (max_items - rank)."""
+    def _shared(self, queries: SessionQueries) -> _Shared:
+        """Of each query, the sessions that share an item with it."""
         counts = np.minimum(queries.counts, self._rules.max_items)
-        begins = np.cumsum(queries.counts) - queries.counts
-        places = runs(begins, counts)
+        places = runs(np.cumsum(queries.counts) - queries.counts, counts)
         ranks = runs(np.zeros(len(counts), np.int64), counts)
         items: Integers = np.asarray(queries.items[places], np.int64)
         owners = np.repeat(np.arange(len(counts)), counts)
         known = (items >= 0) & (items < len(self._index.sessions_of))
-        items, ranks, owners = items[known], ranks[known], owners[known]
-        found, lengths = self._index.sessions_of.places(items, self._rules.recent_sessions)
-        sessions = self._index.sessions_of.columns[1][found]
-        rows = _matrix(np.ones(len(sessions)), sessions, _bounds(lengths), len(self._index.latest))
-        bits = np.ldexp(1.0, self._rules.max_items - 1 - ranks)
-        columns = np.arange(len(items), dtype=np.int32)
-        asking = _matrix(bits, columns, _bounds(np.bincount(owners, minlength=len(counts))), len(items))
-        shared = asking @ rows
-        other = shared.indices != np.repeat(queries.own, np.diff(shared.indptr))
-        indptr = np.append(0, np.cumsum(other))[shared.indptr]
-        return _matrix(shared.data[other], shared.indices[other], indptr, shared.shape[1])
+        found, lengths = self._index.sessions_of.places(items[known], self._rules.recent_sessions)
+        width = len(self._index.latest)
+        keys = np.repeat(owners[known] * width, lengths) + self._index.sessions_of.columns[1][found]
+        bits = np.repeat(np.ldexp(1.0, self._rules.max_items - 1 - ranks[known]), lengths)
+        each, numbers = self._keys.number(keys)
+        sums = sums_by_group(numbers, bits, len(each))
+        pairs = np.divmod(each, max(1, width))
+        other = (pairs[1] != queries.own[pairs[0]]).nonzero()[0]
+        other = other[np.argsort(pairs[0][other], kind="stable")]
+        return _Shared(pairs[0][other], pairs[1][other], sums[other])
 
-    def _similarities(self, shared: sp.csr_array) -> Floats:
-        bits = shared.data.astype(np.int64)
+    def _similarities(self, shared: _Shared) -> Floats:
+        bits = shared.bits.astype(np.int64)
         sums = np.zeros(len(bits))
         for number, table in enumerate(self._weights):
             sums += table[bits >> number * _TABLE_BITS & (1 << _TABLE_BITS) - 1]
-        return sums / np.sqrt(self._index.visits.lengths[shared.indices])
-
-    def _first_ranks(self, bits: Floats) -> Floats:
-        """Rank of the latest item shared: that of the highest bit."""
-        return self._rules.max_items - (np.frexp(bits)[1] - 1.0)
-
-    def _recency(self, sessions: Numbers) -> Integers:
-        return self._index.latest[sessions]
-
-    def _idf(self, items: Numbers) -> Floats:
-        having = self._index.sessions_of.lengths[items]
-        return np.log(len(self._index) / having)
+        return sums / np.sqrt(self._index.visits.lengths[shared.sessions])
 
 
-def _nearest(indptr: Numbers, sims: Floats, recency: Integers, most: int) -> tuple[Integers, Integers]:
-    """Places of each row's ``most`` of greatest similarity, of equals the more recent; and the rows' bounds."""
+def _nearest(owners: Integers, sims: Floats, recency: Integers, most: int) -> Integers:
+    """Places of each owner's ``most`` of greatest similarity, of equals the more recent."""
+    counts = np.bincount(owners)
+    ends = np.cumsum(counts)
     kept = np.ones(len(sims), bool)
-    for row in np.flatnonzero(np.diff(indptr) > most).tolist():
-        part = slice(indptr[row], indptr[row + 1])
+    for owner in (counts > most).nonzero()[0].tolist():
+        part = slice(ends[owner] - counts[owner], ends[owner])
         own = sims[part]
         least = np.partition(own, len(own) - most)[len(own) - most]
-        chosen = own > least
-        equal = np.flatnonzero(own == least)
-        left = most - int(chosen.sum())
-        if left < len(equal):
-            equal = equal[np.argpartition(recency[part][equal], len(equal) - left)[len(equal) - left :]]
-        chosen[equal] = True
+        chosen = own >= least
+        excess = int(chosen.sum()) - most
+        if excess:
+            equal = (own == least).nonzero()[0]
+            chosen[equal[np.argpartition(recency[part][equal], excess - 1)[:excess]]] = False
         kept[part] = chosen
-    return np.flatnonzero(kept), np.append(0, np.cumsum(kept))[indptr]
+    return kept.nonzero()[0]
 
 
 def _rank_sums(max_items: int) -> list[Floats]:
@@ -161,13 +178,3 @@ def _rank_sums(max_items: int) -> list[Floats]:
             sums += (bits >> bit - low & 1) / (max_items - bit)
         tables.append(sums)
     return tables
-
-
-def _bounds(counts: Integers) -> Integers:
-    return np.append(0, np.cumsum(counts))
-
-
-def _matrix(data: Floats, indices: Numbers, indptr: Integers, width: int) -> sp.csr_array:
-    """Rows of a sparse matrix, of ``width`` columns."""
-    indptr = indptr.astype(np.int32)
-    return sp.csr_array((data, indices, indptr), shape=(len(indptr) - 1, width))

@@ -9,7 +9,7 @@ import pytest
 
 from recsys.catalogue import Catalogue
 from recsys.co_visits import ActionWeights
-from recsys.factors.solving import Visited, solve
+from recsys.factors.solving import Visited, regularised, solve
 from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
 from recsys.scoring.query import Queries
 from recsys.scoring.scorers import NOTHING, Scored
@@ -75,7 +75,7 @@ def test_taste_is_folded_in_and_what_cannot_be_recommended_is_left_out() -> None
     scorer.put(factors(**vectors))
     every = np.array(list(vectors.values()))
     visited = Visited(np.array([2]), every[[0, 1]], np.array([1.0, 0.5]))
-    user = solve(every.T @ every + np.eye(2), visited, 2.0)[0]
+    user = solve(regularised(every.T @ every, 1.0), visited, 2.0)[0]
     found = by_query(scorer.score(queries("", "ab")), made)
     assert found[0] == {}
     assert found[1] == pytest.approx({"a": every[0] @ user, "b": every[1] @ user}, rel=1e-5)

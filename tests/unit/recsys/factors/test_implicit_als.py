@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recsys.factors.initial import initial_vectors
 from recsys.factors.learner import FactorLearner, FactorRules
-from recsys.factors.solving import Visited, solve
+from recsys.factors.solving import Visited, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.sessions.index import Sessions
 
@@ -29,7 +29,7 @@ def test_a_fold_in_solves_the_normal_equations(counts: list[int], informed: bool
     gram = every.T @ every + 3.0 * np.eye(factors)
     visited = Visited(np.array(counts), random.normal(size=(total, factors)), random.uniform(0.0, 3.0, total))
     expected = random.normal(size=(len(counts), factors))
-    found = solve(gram, visited, 2.0, expected if informed else None)
+    found = solve(regularised(gram, 0.0), visited, 2.0, expected if informed else None)
     ends = np.cumsum(counts)
     for number, (end, count) in enumerate(zip(ends, counts, strict=True)):
         own = slice(end - count, end)
@@ -42,7 +42,7 @@ def test_many_and_long_problems_are_solved_in_parts() -> None:
     random = np.random.default_rng(1)
     counts = np.array([1, 40_000, 0, 3, 20_000])
     visited = Visited(counts, random.normal(size=(60_004, 3)), np.ones(60_004))
-    found = solve(np.eye(3), visited, 1.0)
+    found = solve(regularised(np.eye(3), 0.0), visited, 1.0)
     wanted = normal_equations(np.eye(3), visited.vectors[40_001:40_004], np.ones(3), 1.0, np.zeros(3))
     assert found[3] == pytest.approx(wanted)
     assert not found[2].any()
@@ -79,7 +79,7 @@ def scores(learner: FactorLearner, visited: str) -> dict[str, float]:
     known = {name: vector.astype(np.float64) for name, vector in every.items() if vector is not None}
     vectors = np.array([known[name] for name in visited])
     query = Visited(np.array([len(visited)]), vectors, np.ones(len(visited)))
-    user = solve(RULES.regularised(learner.items.gram), query, RULES.alpha)[0]
+    user = solve(regularised(learner.items.gram, RULES.regularisation), query, RULES.alpha)[0]
     return {name: float(vector @ user) for name, vector in known.items()}
 
 
