@@ -13,11 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.factors.features import FeatureVectors
 from recsys.factors.initial import initial_vectors
 from recsys.factors.solving import Vectors, Visited, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.sessions.index import SessionIndex, SessionRules, Sessions
 from recsys.sessions.ragged_rows import Integers, RaggedRows
+
+_FIT_SHARE = 0.1
+"""Features are fitted anew once so large a share of all vectors was solved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class FactorRules:
     alpha: float = 2.0
     """How much more a visit says than none does."""
     regularisation: float = 10.0
+    feature_ridge: float = 30.0
+    """Pull of features' vectors towards zero."""
     recent_users: int = 500
     """Shoppers that an item follows from, those who visited it last."""
     turns: float = 1.0
@@ -54,6 +60,10 @@ class FactorLearner:
         self.index = SessionIndex(session_rules)
         self.items = VectorSpace(self._rules.factors)
         self.users = VectorSpace(self._rules.factors)
+        self.item_features = FeatureVectors(self._rules.factors, self._rules.feature_ridge)
+        self.user_features = FeatureVectors(self._rules.factors, self._rules.feature_ridge)
+        self._solved = 0
+        """Vectors solved since features were fitted."""
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
         self._taken: NDArray[np.float32] = np.zeros((0, self._rules.factors), np.float32)
@@ -94,6 +104,45 @@ class FactorLearner:
         self._solve_users(changes.sessions)
         self._solve_items(changes.items)
         self.take_turns(round(self._rules.turns * len(changes.items)))
+        self._solved += len(changes.items) + len(changes.sessions)
+        if self._solved > _FIT_SHARE * (len(self._ids) + len(self.index)):
+            self.fit_features()
+
+    def put_item_features(self, product_id: str, features: Sequence[str]) -> None:
+        """Take what is known of a product; until it is visited, its vector is what that leads to expect."""
+        self.item_features.put(product_id, features)
+        self._expect([product_id])
+
+    def put_user_features(self, subject: str, features: Sequence[str]) -> None:
+        """Take what is known of a shopper; their vector follows when they are solved next."""
+        self.user_features.put(subject, features)
+
+    def fit_features(self) -> None:
+        """Fit what features lead to expect to what was learnt, and expect it of products without visits."""
+        self._solved = 0
+        if len(self.item_features):
+            visits = self._visits(np.arange(len(self._ids)))
+            visited = np.flatnonzero(visits)
+            vectors = self.items.vectors[visited].astype(np.float64)
+            self.item_features.fit([self._ids[n] for n in visited.tolist()], vectors, visits[visited])
+            self._expect(list(self.item_features))
+        if len(self.user_features):
+            numbers = np.flatnonzero(self.index.latest >= 0)
+            vectors = self.users.vectors[numbers].astype(np.float64)
+            names = [self.index.subject(n) for n in numbers.tolist()]
+            self.user_features.fit(names, vectors, self.index.visits.lengths[numbers])
+
+    def _expect(self, product_ids: Sequence[str]) -> None:
+        """Give products without visits the vectors that their features lead to expect, where that is anything."""
+        if self.item_features.fitted:
+            numbers = self.assign(product_ids).astype(np.int64)
+            unvisited = self._visits(numbers) == 0
+            names = [self._ids[number] for number in numbers[unvisited].tolist()]
+            self._put_items(numbers[unvisited], self.item_features.expected(names))
+
+    def _visits(self, numbers: Integers) -> Integers:
+        self.index.sessions_of.reserve(len(self._ids))
+        return self.index.sessions_of.lengths[numbers]
 
     def remember(self, sessions: Sessions) -> None:
         """Take sessions back after a restart; ``recall`` learns from them, once all are there."""
@@ -101,6 +150,7 @@ class FactorLearner:
 
     def recall(self) -> None:
         """Solve all shoppers, from the vectors that were restored, and the items that have none of those."""
+        self.fit_features()
         self._solve_users(np.flatnonzero(self.index.latest >= 0))
         visited = np.flatnonzero(self.index.sessions_of.lengths[: len(self._ids)])
         self._solve_items(visited[~self._taken[visited].any(axis=1)])
@@ -108,7 +158,7 @@ class FactorLearner:
     def take_turns(self, items: int) -> None:
         """Solve so many items that have waited longest, after as large a share of the shoppers."""
         if items > 0:
-            every = len(self.index.latest)
+            every = self.index.numbers
             users, self._user_turn = _turns(self._user_turn, -(-items * every // len(self._ids)), every)
             numbers, self._item_turn = _turns(self._item_turn, items, len(self._ids))
             self._solve_users(users)
@@ -130,7 +180,10 @@ class FactorLearner:
         items, _, strengths = (column[places] for column in self.index.visits.columns)
         visited = Visited(counts, self.items.vectors[items].astype(np.float64), strengths.astype(np.float64))
         gram = regularised(self.items.gram, self._rules.regularisation)
-        self.users.put(numbers, solve(gram, visited, self._rules.alpha))
+        expected = None
+        if len(self.user_features):
+            expected = self.user_features.expected([self.index.subject(n) for n in numbers.tolist()])
+        self.users.put(numbers, solve(gram, visited, self._rules.alpha, expected))
 
     def _solve_items(self, numbers: Integers) -> None:
         rows: RaggedRows = self.index.sessions_of
@@ -139,7 +192,10 @@ class FactorLearner:
         _, users, strengths = (column[places] for column in rows.columns)
         visited = Visited(counts, self.users.vectors[users].astype(np.float64), strengths.astype(np.float64))
         gram = regularised(self.users.gram, self._rules.regularisation)
-        self._put_items(numbers, solve(gram, visited, self._rules.alpha))
+        expected = None
+        if len(self.item_features):
+            expected = self.item_features.expected([self._ids[n] for n in numbers.tolist()])
+        self._put_items(numbers, solve(gram, visited, self._rules.alpha, expected))
 
     def _put_items(self, numbers: Integers, vectors: Vectors) -> None:
         self.items.reserve(len(self._ids))

@@ -1,12 +1,12 @@
 """The least-squares problem of implicit ALS, exactly, for many shoppers or many items at once.
 
 Source: Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008. With a vector p
-that is expected before anything is known (from features), what is left to be found is d = x - p:
+that is expected before anything is known (from features), and that x is pulled towards:
 
-    (G + α Σ w y yᵀ) d = (1 + α) Σ w (1 - pᵀy) y
+    (G + λ I + α Σ w y yᵀ) x = (1 + α) Σ w y + λ p
 
-The sums are over what was visited; G is Σ y yᵀ over all that there is, plus λ I.
-With p = 0 that is implicit ALS with confidence 1 + α w. Without visits x = p.
+The sums are over what was visited; G is Σ y yᵀ over all that there is. With p = 0 that is implicit ALS with
+confidence 1 + α w.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ _MAX_ENTRIES = 1 << 15
 
 
 class Gram(NamedTuple):
-    """Σ y yᵀ over all there is, with the regularisation, and the inverse of that."""
+    """G + λ I, and the inverse of that."""
 
     matrix: Vectors
     inverse: Vectors
+    regularisation: float
 
 
 def regularised(gram: Vectors, regularisation: float) -> Gram:
     """A Gram matrix to solve with."""
     matrix = gram + regularisation * np.eye(len(gram))
-    return Gram(matrix, np.linalg.inv(matrix).astype(np.float64))
+    return Gram(matrix, np.linalg.inv(matrix).astype(np.float64), regularisation)
 
 
 class Visited(NamedTuple):
@@ -51,7 +52,10 @@ class Visited(NamedTuple):
 def solve(gram: Gram, visited: Visited, alpha: float, expected: Vectors | None = None) -> Vectors:
     """The solutions, shape (problems, factors); ``expected`` is the p, zeros where there is none."""
     factors = len(gram.matrix)
-    found = np.zeros((len(visited.counts), factors)) if expected is None else expected.copy()
+    if expected is None:
+        found = np.zeros((len(visited.counts), factors))
+    else:
+        found = gram.regularisation * expected @ gram.inverse
     starts = np.cumsum(visited.counts) - visited.counts
     order = np.argsort(visited.counts, kind="stable")
     order = order[np.searchsorted(visited.counts[order], 1) :]
@@ -62,7 +66,8 @@ def solve(gram: Gram, visited: Visited, alpha: float, expected: Vectors | None =
         vectors, weights = _padded(visited, starts[some], visited.counts[some], longest)
         targets = (1.0 + alpha) * weights
         if expected is not None:
-            targets *= 1.0 - np.einsum("pvk,pk->pv", vectors, expected[some])
+            # Of what the expected vector does not explain: x = x₀ + A⁻¹ Vᵀ (c - D V x₀), x₀ = λ (G + λ I)⁻¹ p.
+            targets -= alpha * weights * np.einsum("pvk,pk->pv", vectors, found[some])
         if longest < factors:
             found[some] += _by_visits(gram.inverse, vectors, alpha * weights, targets)
         else:

@@ -96,6 +96,11 @@ class SessionIndex:
         """How many sessions there are."""
         return len(self._numbers)
 
+    @property
+    def numbers(self) -> int:
+        """More than every number that a session has."""
+        return len(self._subjects)
+
     def number(self, subject: str) -> int | None:
         """A session's number; None for one that there is not."""
         return self._numbers.get(subject)

@@ -13,9 +13,9 @@ from consumers.runtime.memory import MemoryLog, MemoryTransport
 from consumers.runtime.settings import WorkerSettings
 from consumers.runtime.worker import Worker
 from schemas.codec import decode, encode
-from schemas.events import ItemFactors, UserHistory
+from schemas.events import ItemFactors, ProductCreated, UserHistory
 
-SETTINGS = ItemFactorSettings(factors=4, regularisation=1.0, tolerance=0.0)
+SETTINGS = ItemFactorSettings(factors=4, regularisation=1.0, tolerance=0.0, feature_ridge=1.0)
 
 
 class Shop:
@@ -28,7 +28,9 @@ class Shop:
 
     def start(self) -> None:
         self.stage = ItemFactorsStage(self._settings)
-        self.transport = MemoryTransport(self.log, "item-factors", ["interaction-state"], sole_owner=True)
+        self.transport = MemoryTransport(
+            self.log, "item-factors", ["interaction-state"], ["product-created"], sole_owner=True
+        )
         worker = WorkerSettings(backoff_base_seconds=1e-6, backoff_cap_seconds=1e-6)
         self.worker = Worker(self.stage, self.transport, settings=worker)
 
@@ -40,6 +42,10 @@ class Shop:
         count = len(products)
         state = UserHistory(user, range(count), range(count), list(products), [0] * count, [1.0] * count, (), 0)
         self.log.append("interaction-state", user.encode(), encode(state))
+
+    def create(self, product_id: str, category: str) -> None:
+        event = ProductCreated(product_id, 1, category=category)
+        self.log.append("product-created", product_id.encode(), encode(event))
 
     def forget(self, user: str) -> None:
         self.log.append("interaction-state", user.encode(), None)
@@ -123,3 +129,19 @@ def test_a_forgotten_shopper_is_no_longer_learnt_from() -> None:
     shop.forget("u")
     shop.settle()
     assert shop.vectors()["a"] == pytest.approx([0.0] * 4, abs=1e-6)
+
+
+def test_a_new_product_has_the_vector_of_products_like_it_before_its_first_visit() -> None:
+    shop = Shop()
+    for product_id in "abcdef":
+        shop.create(product_id, "left" if product_id in "abc" else "right")
+    for number in range(20):
+        shop.visit(f"u{number}", "abc" if number % 2 else "def")
+        shop.settle()
+    shop.create("new", "left")
+    shop.settle()
+    vectors = {name: np.array(own) for name, own in shop.vectors().items()}
+    assert vectors["new"] @ vectors["a"] > 3 * abs(vectors["new"] @ vectors["d"])
+    shop.restart()
+    shop.settle()
+    assert shop.vectors()["new"] == pytest.approx(vectors["new"].tolist(), rel=0.5)

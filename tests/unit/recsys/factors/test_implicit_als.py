@@ -14,10 +14,12 @@ from recsys.sessions.index import Sessions
 RULES = FactorRules(factors=4, regularisation=1.0, turns=1.0, tolerance=0.01)
 
 
-def normal_equations(gram, vectors, weights, alpha, expected):  # type: ignore[no-untyped-def]
-    left = gram + sum(alpha * w * np.outer(y, y) for y, w in zip(vectors, weights, strict=True))
-    right = sum((1 + alpha) * w * (1 - expected @ y) * y for y, w in zip(vectors, weights, strict=True))
-    return expected + np.linalg.solve(left, right + np.zeros(len(gram)))
+def normal_equations(gram, vectors, weights, alpha, expected, pull=0.0):  # type: ignore[no-untyped-def]
+    """``gram`` without the regularisation ``pull``."""
+    left = gram + pull * np.eye(len(gram))
+    left = left + sum(alpha * w * np.outer(y, y) for y, w in zip(vectors, weights, strict=True))
+    right = pull * expected + sum((1 + alpha) * w * y for y, w in zip(vectors, weights, strict=True))
+    return np.linalg.solve(left, right + np.zeros(len(gram)))
 
 
 @settings(max_examples=25, deadline=None)
@@ -26,15 +28,15 @@ def test_a_fold_in_solves_the_normal_equations(counts: list[int], informed: bool
     random = np.random.default_rng(seed)
     total, factors = sum(counts), 5
     every = random.normal(size=(40, factors))
-    gram = every.T @ every + 3.0 * np.eye(factors)
+    gram = every.T @ every
     visited = Visited(np.array(counts), random.normal(size=(total, factors)), random.uniform(0.0, 3.0, total))
     expected = random.normal(size=(len(counts), factors))
-    found = solve(regularised(gram, 0.0), visited, 2.0, expected if informed else None)
+    found = solve(regularised(gram, 3.0), visited, 2.0, expected if informed else None)
     ends = np.cumsum(counts)
     for number, (end, count) in enumerate(zip(ends, counts, strict=True)):
         own = slice(end - count, end)
         prior = expected[number] if informed else np.zeros(factors)
-        wanted = normal_equations(gram, visited.vectors[own], visited.weights[own], 2.0, prior)
+        wanted = normal_equations(gram, visited.vectors[own], visited.weights[own], 2.0, prior, pull=3.0)
         assert found[number] == pytest.approx(wanted, abs=1e-9)
 
 
