@@ -7,7 +7,6 @@ is counted as ``expired``, it would have been pushed out had it come in time.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -125,7 +124,7 @@ class History:
     def nbytes(self) -> int:
         """Bytes that it takes, but for the product ids, which histories share."""
         columns = (self._times, self._hashes, self._product_ids, self._actions, self._quantities, self.listed)
-        return sys.getsizeof(self) + sum(map(sys.getsizeof, columns))
+        return self.__sizeof__() + sum(column.__sizeof__() for column in columns)
 
     def oldest_ms(self) -> int:
         """Time of the oldest event that is kept; raises ``IndexError`` where there is none."""

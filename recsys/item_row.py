@@ -6,7 +6,6 @@ visits arrive. Lists follow from the row alone, for a companion's own row may li
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
@@ -104,7 +103,8 @@ class ItemRow:
     def nbytes(self) -> int:
         """Bytes that it takes, but for companions' ids, which rows share."""
         columns = (self.companion_ids, self.viewed_after, self.viewed_before, self.bought_together)
-        return sys.getsizeof(self) + sum(map(sys.getsizeof, (*columns, self.listed_next, self.listed_together)))
+        others = (self, self.listed_next, self.listed_together)
+        return sum(part.__sizeof__() for part in (*columns, *others))
 
     def snapshot(self) -> ItemState:
         """The row as its changelog has it; its sequences are copies."""
