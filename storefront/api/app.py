@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from storefront.api import catalogue, events, health, models, problems, reading, search, snippet, streaming
 from storefront.api.limits import Limits
+from storefront.api.metrics import ApiMetrics, Measured
 from storefront.api.state import Edge
 from storefront.shop import routes as pages
 from storefront.shop.rendering import Shop
@@ -35,11 +36,18 @@ class Resource(Protocol):
         ...
 
 
-def create_app(edge: Edge, resources: Sequence[Resource] = (), shop: Shop | None = None) -> FastAPI:
+def create_app(
+    edge: Edge,
+    resources: Sequence[Resource] = (),
+    shop: Shop | None = None,
+    metrics: ApiMetrics | None = None,
+) -> FastAPI:
     """The application; ``resources`` are started with it in their order, and closed in the reverse one.
 
     The state has the ``edge``; with a ``shop`` its pages are served too.
     """
+
+    metrics = metrics or ApiMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -54,11 +62,11 @@ def create_app(edge: Edge, resources: Sequence[Resource] = (), shop: Shop | None
         version="1",
         description=_DESCRIPTION,
         lifespan=lifespan,
-        middleware=_middleware(edge),
+        middleware=_middleware(edge, metrics),
         docs_url=None,  # the usual pages load their scripts from elsewhere
         redoc_url=None,
     )
-    app.state.edge = edge
+    app.state.edge, app.state.metrics = edge, metrics
     problems.install(app)
     app.include_router(reading.lean_router)
     for routes in (reading, events, catalogue, search, streaming, health):
@@ -71,8 +79,8 @@ def create_app(edge: Edge, resources: Sequence[Resource] = (), shop: Shop | None
     return app
 
 
-def _middleware(edge: Edge) -> list[Middleware]:
-    wrapped = [Middleware(Limits, settings=edge.settings)]
+def _middleware(edge: Edge, metrics: ApiMetrics) -> list[Middleware]:
+    wrapped = [Middleware(Measured, metrics=metrics), Middleware(Limits, settings=edge.settings)]
     if edge.settings.allowed_origins:
         cross_origin = Middleware(
             CORSMiddleware,

@@ -19,9 +19,11 @@ from fastapi import FastAPI
 
 from consumers.image_features.fetching import ImageFetcher
 from consumers.image_features.settings import ImageSettings
+from consumers.runtime.health import HealthServer
 from schemas.events import ProductCreated
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 from storefront.api.app import Resource, create_app
+from storefront.api.metrics import ApiMetrics
 from storefront.api.publisher import EdgePublisher
 from storefront.api.rendering import Renderer
 from storefront.api.search import SearchQuery, find_by_photo
@@ -74,7 +76,17 @@ def serve(configuration: StorefrontConfiguration) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn stops on them, and raises them once more in the end
-    server.run()
+    served = HealthServer(
+        configuration.runtime.metrics_host,
+        configuration.runtime.metrics_port,
+        app.state.metrics.registry,
+        lambda: asyncio.run(app.state.edge.tables.freshness()).ready,
+    )
+    _log.info("metrics on http://%s:%d/metrics", configuration.runtime.metrics_host, served.port)
+    try:
+        server.run()
+    finally:
+        served.close()
 
 
 class _Server(uvicorn.Server):
@@ -107,7 +119,17 @@ def make_app(configuration: StorefrontConfiguration) -> FastAPI:
     tables, following = make_tables(configuration, hub, photos)
     edge = make_edge(settings, tables, publisher, hub, configuration.images)
     edge = dataclasses.replace(edge, image_search=photos)
-    return create_app(edge, [*following, _Publishing(publisher)], make_shop(configuration, edge))
+    resources = [*following, _Publishing(publisher)]
+    return create_app(edge, resources, make_shop(configuration, edge), _metrics_of(edge))
+
+
+def _metrics_of(edge: Edge) -> ApiMetrics:
+    metrics = ApiMetrics()
+    metrics.watch("recsys_api_streams", "Open streams.", lambda: edge.hub.clients)
+    metrics.watch(
+        "recsys_api_events_waiting", "Events that Kafka has not acknowledged.", lambda: edge.publisher.waiting
+    )
+    return metrics
 
 
 def make_shop(configuration: StorefrontConfiguration, edge: Edge) -> Shop | None:
