@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import OrderedDict, deque
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from producers.publications import Publication, message_of
 from schemas.errors import KafkaUnavailableError, RecsysError
 from schemas.events import Interaction
 from schemas.kafka_settings import KafkaSettings
+from storefront.api.backlog import Backlog
 from storefront.api.settings import WriteLimits
 
 _SEND_BLOCK_MS = 1_000
@@ -40,9 +42,10 @@ class NotAcknowledgedError(RecsysError):
 class _Entry:
     """One publication on its way, and the requests that wait for it."""
 
-    __slots__ = ("identity", "key", "size_bytes", "topic_name", "value", "waiters")
+    __slots__ = ("deadline", "identity", "key", "size_bytes", "topic_name", "value", "waiters")
 
     def __init__(self, topic_name: str, key: bytes, value: bytes | None, identity: tuple[str, str] | None) -> None:
+        self.deadline = float("inf")
         self.topic_name, self.key, self.value, self.identity = topic_name, key, value, identity
         self.size_bytes = len(key) + len(value or b"")
         self.waiters: list[_Request] = []
@@ -97,7 +100,7 @@ class EdgePublisher:
             delivery_timeout_ms=int(1_000 * self._limits.delivery_timeout_seconds),
         )
         self._lock = threading.Condition()
-        self._queue: deque[_Entry] = deque()
+        self._backlog: Backlog[_Entry] = Backlog()
         self._under_way: dict[tuple[str, str], _Entry] = {}
         self._recent: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._waiting = 0
@@ -152,14 +155,16 @@ class EdgePublisher:
             ):
                 self._withdraw(entries, request)
                 raise BufferFullError(f"{self._waiting} events wait for Kafka, and there is no room for more")
+            deadline = time.monotonic() + self._limits.delivery_timeout_seconds
             for entry in new:
+                entry.deadline = deadline
                 entry.waiters.append(request)
                 if entry.identity is not None:
                     self._under_way[entry.identity] = entry
             request.unsettled += len(new)
             self._waiting += len(new)
             self._waiting_bytes += size_bytes
-            self._queue.extend(new)
+            self._backlog.extend(new)
             self._lock.notify_all()
 
     def _not_yet_taken(self, entries: Sequence[_Entry], request: _Request) -> list[_Entry]:
@@ -195,33 +200,33 @@ class EdgePublisher:
                 producer = None
             while producer is None and not self._closed:
                 producer = self._connected()
-            if producer is None or not self._send(producer, entry):
+            if time.monotonic() > entry.deadline:
+                self._settled(entry, f"Kafka did not take it within {self._limits.delivery_timeout_seconds:g} s")
+            elif producer is None or not self._send(producer, entry):
                 with self._lock:
-                    self._queue.appendleft(entry)
-                    if self._closed:
-                        break
-                    self._lock.wait(_RETRY_SECONDS)
+                    self._backlog.put_aside(entry, time.monotonic())
         if producer is not None:
             _close(producer)
         with self._lock:
-            left = list(self._queue)
+            left = self._backlog.drain()
         for entry in left:
             self._settled(entry, "the server stopped before Kafka took it")
 
     def _next(self) -> _Entry | None:
-        """The next to be written; None when closed and nothing is left."""
+        """The next to be written; None when closed and nothing can be written any more."""
         with self._lock:
-            while not self._queue:
-                if self._closed:
-                    return None
-                self._lock.wait()
-            return self._queue.popleft()
+            while True:
+                now = time.monotonic()
+                entry = self._backlog.pop(now)
+                if entry is not None or self._closed:
+                    return entry
+                self._lock.wait(self._backlog.wait_seconds(now))
 
     def _connected(self) -> Any:
         self._broken = False
         try:
             return self._connect(self._kafka, self._client_limits)
-        except KafkaUnavailableError as error:
+        except (KafkaUnavailableError, KafkaError) as error:
             _log.warning("%s", error)
             with self._lock:
                 if not self._closed:
@@ -229,14 +234,16 @@ class EdgePublisher:
             return None
 
     def _send(self, producer: Any, entry: _Entry) -> bool:
-        """Hand one to the producer; False where it has to be tried again."""
+        """Hand one to the producer; False where its topic cannot be reached just now."""
         try:
             future = producer.send(self._kafka.named(entry.topic_name), key=entry.key, value=entry.value)
         except KafkaTimeoutError:
             return False
-        except KafkaError as error:
-            self._settled(entry, str(error) or type(error).__name__)
+        except Exception as error:  # whatever becomes of one event, the thread lives on for the others
+            self._failed(entry, error)
             return True
+        with self._lock:
+            self._backlog.reached(entry.topic_name)
         future.add_callback(lambda _: self._settled(entry, None))
         future.add_errback(lambda error: self._failed(entry, error))
         return True

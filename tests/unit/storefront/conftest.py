@@ -62,6 +62,7 @@ class FakeKafka:
     answering: bool = True
     there: bool = True
     reachable: bool = True
+    missing: set[str] = field(default_factory=set)
     sent: list[tuple[str, bytes, bytes | None]] = field(default_factory=list)
     pending: list[FakeFuture] = field(default_factory=list)
     connections: int = 0
@@ -73,7 +74,7 @@ class FakeKafka:
         return self
 
     def send(self, topic: str, *, key: bytes, value: bytes | None) -> FakeFuture:
-        if not self.reachable:
+        if not self.reachable or topic in self.missing:
             raise KafkaTimeoutError("no metadata")
         self.sent.append((topic, key, value))
         future = _Acknowledged() if self.answering else FakeFuture()

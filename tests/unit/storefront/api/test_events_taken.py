@@ -155,3 +155,27 @@ def test_events_wait_for_a_kafka_that_comes_back(api: Any, fake_kafka: Any) -> N
     assert api.post("/events", json=VIEW).status_code in (202, 503)
     assert api.post("/events", json=VIEW).status_code == 202
     assert len(fake_kafka.sent) == 1
+
+
+def test_a_topic_that_is_missing_holds_up_no_other(api: Any, fake_kafka: Any) -> None:
+    fake_kafka.missing.add("click")
+    click = {**VIEW, "type": "click"}
+    assert api.post("/events", json=click).status_code == 503
+    assert api.post("/events", json=VIEW).status_code == 202
+    fake_kafka.missing.clear()
+    for _ in range(20):
+        if api.post("/events", json=click).status_code == 202:
+            break
+    assert [sent[0] for sent in fake_kafka.sent] == ["pdp-view", "click"]
+
+
+def test_an_unforeseen_error_takes_one_event_and_not_the_thread(api: Any, fake_kafka: Any) -> None:
+    send = fake_kafka.send
+
+    def fail_once(topic: str, **record: Any) -> Any:
+        fake_kafka.send = send
+        raise ValueError("unforeseen")
+
+    fake_kafka.send = fail_once
+    assert "unforeseen" in api.post("/events", json=VIEW).json()["detail"]
+    assert api.post("/events", json=VIEW).status_code == 202
