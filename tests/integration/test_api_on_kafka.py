@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -50,6 +51,19 @@ def listed(server: Server, path: str) -> list[str]:
 def everything_on(kafka: KafkaSettings, topic: Topic) -> list[Any]:
     with TopicFollower(kafka, [topic]) as follower:
         return [decode(topic.name, r.value) for records in follower.to_end() for r in records if r.value]
+
+
+def test_the_example_of_the_documentation_runs(
+    serve: Start, lists: Lists, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = serve()
+    server.client.post("/products", json=[{"product_id": "P123"}, {"product_id": "P7", "title": "Mug"}])
+    lists.publish("similar", "P123", "P7", 1)
+    server.until(lambda: listed(server, "/products/P123/lists/similar") == ["P7"])
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(example.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}"), {})
+    assert capsys.readouterr().out == "1 P7 looks like P123\n"
 
 
 class Lists:
