@@ -12,12 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from consumers.image_features.borders import (
+    SEEN,
+    SEEN_LEAST,
+    Surroundings,
+    shows_nothing,
+    square_around,
+    surroundings,
+)
 from consumers.image_features.encoder_file import SIDE
 from consumers.image_features.errors import (
     AnimatedImageError,
     EmptyImageError,
+    FeaturelessImageError,
     ImageError,
     ImageTooLargeError,
+    ImageTooSmallError,
     NotAnImageError,
     TruncatedImageError,
 )
@@ -25,11 +35,12 @@ from consumers.image_features.settings import ImageLimits
 
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
+_SMOOTH = Image.Resampling.BICUBIC
 
 
 def comparable_id(encoder_id: str, side: int) -> str:
     """Names an encoder and this way of cleaning together: vectors with the same id are comparable."""
-    return f"{encoder_id}-crop{side}"
+    return f"{encoder_id}-trim{side}"
 
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
@@ -51,8 +62,9 @@ _UPRIGHT = {
 def clean(data: bytes, limits: ImageLimits, side: int = SIDE) -> Pixels:
     """Decode a picture and bring it into the encoder's form: uint8 (side, side, 3), RGB.
 
-    Upright as its EXIF orientation says, transparency on white, colours as sRGB, the central square reduced
-    with antialiasing. The crop beats squashing and padding for shop photographs (0.697, 0.665 and 0.685
+    Upright as its EXIF orientation says, transparency on white, colours as sRGB, reduced with antialiasing. Of a
+    picture with uniform borders, the square around what is within them, its background white where it nearly is;
+    of others the central square, which beats squashing and padding for shop photographs (0.697, 0.665 and 0.685
     category precision@10 on the clothing photographs).
 
     Errors: an ``ImageError`` that says what is wrong. Nothing is decoded before the limits are checked.
@@ -102,6 +114,10 @@ def _check(image: Image.Image, limits: ImageLimits) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise EmptyImageError(f"the picture is {width}x{height} pixels; upload it again")
+    if min(width, height) < limits.min_side:
+        raise ImageTooSmallError(
+            f"the picture is {width}x{height} pixels, at least {limits.min_side} a side are needed; upload more"
+        )
     if width * height > limits.max_pixels:
         raise ImageTooLargeError(
             f"the picture has {width}x{height} pixels, {limits.max_pixels:,} are allowed; save it smaller"
@@ -118,19 +134,58 @@ def _is_animated(image: Image.Image) -> bool:
 
 
 def _square(image: Image.Image, side: int) -> Image.Image:
-    """The central square at the encoder's size; steps that a small picture allows wait until it is small."""
+    """The square that is embedded, at the encoder's size; steps that a small picture allows wait until then."""
     turn = _UPRIGHT.get(_orientation(image))
     _decode_reduced(image, 2 * side)
     image.load()
     whole = _resizable(image)
-    width, height = whole.size
-    shorter = min(width, height)
-    left, top = (width - shorter) // 2, (height - shorter) // 2
-    square = whole.crop((left, top, left + shorter, top + shorter))
-    small = square.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    if turn is not None:
-        small = small.transpose(turn)
-    return _on_white(small, image.info.get("icc_profile"))
+    profile = image.info.get("icc_profile")
+    seen = _on_white(_seen(whole), profile)
+    if shows_nothing(seen):
+        raise FeaturelessImageError("the picture is all of one colour; upload one that shows the product")
+    around = surroundings(seen)
+    if around is None:
+        small = _on_white(_central_square(whole).resize((side, side), _SMOOTH, reducing_gap=3.0), profile)
+    else:
+        small = _on_background(
+            _on_white(_part(whole, square_around(whole.size, around.box), side), profile), around
+        )
+    return small if turn is None else small.transpose(turn)
+
+
+def _seen(whole: Image.Image) -> Image.Image:
+    scale = min(1.0, SEEN / max(whole.size))
+    width, height = (min(length, max(SEEN_LEAST, round(length * scale))) for length in whole.size)
+    return whole.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _central_square(whole: Image.Image) -> Image.Image:
+    shorter = min(whole.size)
+    left, top = (whole.width - shorter) // 2, (whole.height - shorter) // 2
+    return whole.crop((left, top, left + shorter, top + shorter))
+
+
+def _part(whole: Image.Image, square: tuple[int, int, int, int], side: int) -> Image.Image:
+    """The square at the encoder's size; where it reaches beyond the picture, the picture's edge goes on."""
+    left, top, right, bottom = square
+    inside = (max(0, left), max(0, top), min(whole.width, right), min(whole.height, bottom))
+    scale = side / (right - left)
+    width = max(1, round((inside[2] - inside[0]) * scale))
+    height = max(1, round((inside[3] - inside[1]) * scale))
+    small = whole.crop(inside).resize((width, height), _SMOOTH, reducing_gap=3.0)
+    at_x, at_y = round((inside[0] - left) * scale), round((inside[1] - top) * scale)
+    before = ((at_y, max(0, side - height - at_y)), (at_x, max(0, side - width - at_x)))
+    pixels = np.asarray(small)
+    padded = np.pad(pixels, (*before, *((0, 0),) * (pixels.ndim - 2)), mode="edge")[:side, :side]
+    return Image.fromarray(padded, small.mode)
+
+
+def _on_background(small: Image.Image, around: Surroundings) -> Image.Image:
+    """Where the background is nearly white, make it so; what is darker keeps its shade."""
+    if not around.whitish or around.colour == (255, 255, 255):
+        return small
+    gain = 255.0 / np.array(around.colour, np.float32)
+    return Image.fromarray(np.minimum(np.asarray(small) * gain + 0.5, 255).astype(np.uint8))
 
 
 def _whole(image: Image.Image, largest: int) -> Image.Image:

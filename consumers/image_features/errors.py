@@ -62,3 +62,15 @@ class AnimatedImageError(ImageError):
     """The picture has several frames, and which of them shows the product is anybody's guess."""
 
     outcome = "animated"
+
+
+class ImageTooSmallError(ImageError):
+    """The picture has too few pixels to show anything."""
+
+    outcome = "too-small"
+
+
+class FeaturelessImageError(ImageError):
+    """The picture is all of about one colour, such as a placeholder, and would be like every other of its kind."""
+
+    outcome = "featureless"

@@ -26,6 +26,7 @@ class ImageLimits(_Frozen):
     """How large a picture may be."""
 
     max_bytes: int = Field(default=20_000_000, ge=1, description="largest file or response, bytes")
+    min_side: int = Field(default=24, ge=1, description="smallest width and height, pixels")
     max_pixels: int = Field(default=50_000_000, ge=1, description="largest width x height, before decoding")
 
 

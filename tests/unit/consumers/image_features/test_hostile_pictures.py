@@ -22,6 +22,7 @@ from consumers.image_features.errors import (
     EmptyImageError,
     ImageError,
     ImageTooLargeError,
+    ImageTooSmallError,
     NotAnImageError,
     TruncatedImageError,
 )
@@ -93,16 +94,14 @@ def readable() -> Good:
         corpus[f"{mode} {format_}"] = saved(scene(mode), format_)
     wide = np.asarray(scene("L")).astype(np.uint16) << 8
     corpus["16 bits a pixel"] = saved(Image.fromarray(wide), "PNG")
-    corpus["16 bits a channel"] = png(64, 64, (b"\0" + bytes(64 * 6)) * 64, bits=16)
+    corpus["16 bits a channel"] = png(64, 64, (b"\0" + bytes(32 * 6) + b"\xc0" * 32 * 6) * 64, bits=16)
     corpus["progressive"] = saved(scene(), "JPEG", progressive=True)
     corpus["an unreadable EXIF block"] = saved(scene(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     corpus["a broken ICC profile"] = saved(scene(), "PNG", icc_profile=b"\0" * 200)
     corpus["another format's name"] = saved(scene(), "PNG")
     corpus["bytes after the end"] = saved(scene(), "JPEG") + b"<?php system($_GET[0]); ?>"
-    corpus["one pixel"] = saved(Image.new("RGB", (1, 1), "red"), "PNG")
-    corpus["very wide"] = saved(Image.new("RGB", (20_000, 2), "red"), "PNG")
-    corpus["very high"] = saved(Image.new("RGB", (2, 20_000), "red"), "PNG")
-    corpus["a million of one colour"] = saved(Image.new("RGB", (1_000, 1_000), "white"), "PNG")
+    corpus["very wide"] = saved(scene(size=(20_000, 30)), "PNG")
+    corpus["very high"] = saved(scene(size=(30, 20_000)), "PNG")
     return corpus
 
 
@@ -134,7 +133,9 @@ def unusable() -> Bad:
     corpus["no width"] = (png(0, 10, b""), ImageError)
     gif_of_no_size = b"GIF89a\0\0\0\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\0\0\0\0\0\x02\x02D\x01\0;"
     corpus["a GIF of no size"] = (gif_of_no_size, ImageError)
-    corpus["floating point"] = (saved(Image.new("F", (9, 9)), "TIFF"), NotAnImageError)
+    corpus["floating point"] = (saved(Image.new("F", (99, 99)), "TIFF"), NotAnImageError)
+    corpus["one pixel"] = (saved(Image.new("RGB", (1, 1), "red"), "PNG"), ImageTooSmallError)
+    corpus["a line"] = (saved(Image.new("RGB", (20_000, 2), "red"), "PNG"), ImageTooSmallError)
     frames = [scene(size=(40, 40)).rotate(90 * number) for number in range(3)]
     for format_ in ("GIF", "WEBP", "PNG"):
         animated = saved(frames[0], format_, save_all=True, append_images=frames[1:])

