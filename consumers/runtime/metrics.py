@@ -101,6 +101,15 @@ class StageMetrics:
             ),
         }
 
+        self._measured = {
+            name: Gauge(f"recsys_{name}", text, ["stage"], registry=r)
+            for name, text in {
+                "neighbour_recall": "Share of the exact lists' products that searches found lately.",
+                "largest_in_degree": "In how many similar lists the most listed product stands.",
+                "in_no_list_share": "Share of the products that stand in no similar list.",
+            }.items()
+        }
+
     def events(self, topic: str, outcome: str, amount: int) -> None:
         """Committed input events."""
         self._events.labels(self._stage, topic, outcome).inc(amount)
@@ -121,6 +130,11 @@ class StageMetrics:
         """What a stage counts on its own."""
         for (name, *labels), amount in observed.items():
             self._observed[name].labels(self._stage, *labels).inc(amount)
+
+    def measured(self, measured: Mapping[str, float]) -> None:
+        """What a stage measures of itself."""
+        for name, value in measured.items():
+            self._measured[name].labels(self._stage).set(value)
 
     def lists(self, lists: Iterable[tuple[str, int]], now_ms: int) -> None:
         """Lists committed: (kind, broker's timestamp of the cause in ms)."""

@@ -30,6 +30,8 @@ class Outbox:
         """Input messages by (topic, outcome) where the outcome is other than ``processed``."""
         self.observed: dict[tuple[str, ...], float] = {}
         """Things a stage counts on its own, by name and labels."""
+        self.measured: dict[str, float] = {}
+        """What a stage measures of itself, by name, as it is now."""
         self.lists: list[tuple[str, int]] = []
         """(kind, caused_at_ms) of each list published, for freshness."""
         self.deferred: set[tuple[str, int, int]] = set()
@@ -63,6 +65,10 @@ class Outbox:
     def observe(self, name: str, *labels: str, amount: float = 1) -> None:
         """Count something of the stage's own, such as image fetches by their outcome."""
         self.observed[name, *labels] = self.observed.get((name, *labels), 0) + amount
+
+    def measure(self, name: str, value: float) -> None:
+        """Say how something stands now, such as the recall of a search that is not exact."""
+        self.measured[name] = value
 
     def defer(self, message: Message[Any]) -> None:
         """Hold back the offset of a message whose work goes on in the background."""

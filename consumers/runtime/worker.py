@@ -185,6 +185,7 @@ class Worker:
                 self.processed[topic, PROCESSED] += amount
                 self._metrics.events(topic, PROCESSED, amount)
         self._metrics.observed(out.observed)
+        self._metrics.measured(out.measured)
         self._metrics.lists(out.lists, self._now_ms())
 
     def _assignment_changed(self) -> bool:

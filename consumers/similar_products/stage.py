@@ -25,6 +25,8 @@ from schemas.errors import InvalidEventError
 from schemas.events import ImageFeature, Kind, ListedProduct, Reason, RecommendationUpdated
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED, SIMILAR_STATE
 
+_MEASURED_EVERY = 50
+"""Batches from one measurement to the next."""
 _OWN_LISTS = f"{Kind.SIMILAR}:"
 
 
@@ -67,6 +69,7 @@ class SimilarProductsStage(Stage):
         self._unconfirmed: set[str] = set()
         self._unconfirmed_corrections: set[str] = set()
         self._owner = False
+        self._until_measured = 0
 
     def wants(self, topic: str, key: str) -> bool:
         """Of recommendation-updated, only the stage's own lists."""
@@ -87,6 +90,7 @@ class SimilarProductsStage(Stage):
             self._learn(causes[part[-1].key], out)
             at += len(part)
         self._publish(left, causes, out)
+        self._measure(out)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the catalogue as it is now; lists change where a product comes, goes, or is out of stock."""
@@ -159,6 +163,16 @@ class SimilarProductsStage(Stage):
         known = self._neighbours.corrections.get(message.key)
         if known != correction and self._settings.correct_hubs:
             self._neighbours.correct(message.key, correction)
+
+    def _measure(self, out: Outbox) -> None:
+        """Now and then, for it looks at every list."""
+        self._until_measured -= 1
+        condition = self._neighbours.condition() if self._until_measured <= 0 else None
+        if condition is not None:
+            self._until_measured = _MEASURED_EVERY
+            out.measure("neighbour_recall", condition.recall)
+            out.measure("largest_in_degree", condition.largest_in_degree)
+            out.measure("in_no_list_share", condition.in_no_list_share)
 
     def _read(self, messages: Sequence[AnyMessage], out: Outbox | None) -> dict[str, Feature | None]:
         """The latest feature of each product, None for one that is no more or that cannot be read.

@@ -33,6 +33,14 @@ class _Space(NamedTuple):
     dimensions: int
 
 
+class Condition(NamedTuple):
+    """What is to be watched of an index: its recall, and how unevenly its lists are filled."""
+
+    recall: float
+    largest_in_degree: int
+    in_no_list_share: float
+
+
 class NeighboursByEncoder:
     """A product stands in the index of each encoder that it has a vector of; its list is that of the one served.
 
@@ -189,6 +197,14 @@ class NeighboursByEncoder:
             self._turned = False
             changed.update(self._spaces_of)
         return list(changed)
+
+    def condition(self) -> Condition | None:
+        """How the largest index stands; None where there is none. Takes a moment for many products."""
+        index = max(self._indexes.values(), key=len, default=None)
+        if index is None or not len(index):
+            return None
+        counts = index.in_degrees()
+        return Condition(index.recall, int(counts.max()), float((counts == 0).mean()))
 
     def neighbours(self, product_id: str) -> list[Neighbour]:
         """The product's list; empty for one without a feature."""

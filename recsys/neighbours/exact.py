@@ -124,6 +124,18 @@ class ExactIndex:
         count = min(int(self._lists.lengths[row]), self._settings.list_length)
         return self._named(self._lists.products[row, :count], self._lists.scores[row, :count])
 
+    @property
+    def recall(self) -> float:
+        """1: every search is exact."""
+        return 1.0
+
+    def in_degrees(self) -> Ints:
+        """In how many lists each product stands, in no order."""
+        rows = np.fromiter(self._vectors.row_of.values(), np.int64, len(self))
+        listed = self._lists.products[rows, : self._shown]
+        counts: Ints = np.bincount(listed[listed >= 0], minlength=self._vectors.capacity)[rows]
+        return counts
+
     def search(self, vectors: Sequence[Vector], count: int) -> list[list[Neighbour]]:
         """The nearest listable products of vectors; see ``NeighbourIndex``."""
         found: list[list[Neighbour]] = []

@@ -62,6 +62,15 @@ class NeighbourIndex(Protocol):
         """The product's list; empty for one that the index does not have."""
         ...
 
+    @property
+    def recall(self) -> float:
+        """Share of the exact lists' products that searches found lately: 1 where they are exact."""
+        ...
+
+    def in_degrees(self) -> NDArray[np.int64]:
+        """In how many lists each product stands."""
+        ...
+
     def search(self, vectors: Sequence[Vector], count: int) -> list[list[Neighbour]]:
         """The ``count`` nearest listable products of vectors that need not be any product's."""
         ...

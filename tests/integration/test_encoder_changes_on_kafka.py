@@ -145,9 +145,9 @@ def shop(kafka: KafkaSettings, tmp_path: Path) -> Iterator[Shop]:
 
 
 def test_lists_change_over_in_one_step_and_back_while_products_keep_coming(shop: Shop, tmp_path: Path) -> None:
-    shipped = "mobilenet_v2-af463aa9-crop224"
+    shipped = "mobilenet_v2-af463aa9-trim224"
     path = tmp_path / "other.tflite"
-    other = f"{write_other_encoder(path)}-crop224"
+    other = f"{write_other_encoder(path)}-trim224"
     shop.create(PRODUCTS)
     shop.start("mobilenet-v2")
     shop.until(lambda: shop.all_served_by(shipped))

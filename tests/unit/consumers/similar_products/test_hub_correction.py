@@ -7,6 +7,7 @@ import pytest
 
 from consumers.runtime.causes import NO_CAUSE
 from consumers.runtime.memory import MemoryLog, MemoryTransport
+from consumers.runtime.metrics import StageMetrics
 from consumers.runtime.worker import Worker, WorkerSettings
 from consumers.similar_products import settings as similar_settings
 from consumers.similar_products.corrections import from_state, to_state
@@ -129,3 +130,19 @@ def test_a_state_whose_arrays_do_not_fit_is_refused() -> None:
     assert from_state(state) == correction
     with pytest.raises(InvalidEventError, match="do not fit"):
         from_state(SimilarState("one", 1, 0.0, state.centre, state.directions[:-2], state.sample, 0))
+
+
+def test_the_index_is_measured_now_and_then() -> None:
+    log = a_log()
+    transport = MemoryTransport(log, "similar-products", ["image-features"], ["product-created"], sole_owner=True)
+    metrics = StageMetrics("similar-products")
+    worker = Worker(SimilarProductsStage(SETTINGS), transport, metrics=metrics)
+    for _ in range(20):
+        worker.run_once(timeout_ms=0)
+
+    def value(name: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"stage": "similar-products"})
+
+    assert value("recsys_neighbour_recall") == 1.0
+    assert (value("recsys_largest_in_degree") or 0) >= 4
+    assert 0 <= (value("recsys_in_no_list_share") or 0) < 1

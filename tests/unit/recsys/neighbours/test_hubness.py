@@ -128,3 +128,13 @@ def test_in_degrees_are_counted_over_those_that_have_a_list() -> None:
     assert in_degrees(found, 2) == InDegrees(2, 3, 0.25)
     assert in_degrees(found, 1) == InDegrees(1, 3, 0.5)
     assert in_degrees({}, 5) == InDegrees(5, 0, 0.0)
+
+
+def test_an_index_says_how_unevenly_its_lists_are_filled() -> None:
+    products = features(60)
+    neighbours = NeighboursByEncoder(lambda d: ExactIndex(d, ExactSettings(list_length=5)))
+    assert neighbours.condition() is None
+    neighbours.apply({product_id: Feature("e", row) for product_id, row in products.items()}, {})
+    listed = {i: [near.product_id for near in neighbours.neighbours(i)] for i in products}
+    expected = in_degrees(listed, 5)
+    assert neighbours.condition() == (1.0, expected.largest, expected.share_in_no_list)
