@@ -41,6 +41,7 @@ def preview(
     kind: Annotated[ListKind, typer.Argument(help="which kind of list")],
     subject: Annotated[str, typer.Argument(help="a product, user, session or category; none: the shop")] = "",
     placement: Annotated[str, typer.Option(help="where the list is shown")] = "",
+    variant: Annotated[str, typer.Option(help="as which variant of an experiment, experiment:variant")] = "",
     at: Annotated[
         datetime | None,
         typer.Option(help="when, in local time", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
@@ -67,7 +68,7 @@ def preview(
         raise NoListError(explain(kind.value, subject, read_facts(kind.value, subject, load().kafka)))
     at_ms = time.time_ns() // 1_000_000 if at is None else round(at.astimezone().timestamp() * 1_000)
     shelf = Shelf(ShelfRequest(kind.value, subject), Listed(found, 0))
-    rows = rows_of(shelf, rules, products.known, placement, at_ms, n)
+    rows = rows_of(shelf, rules, products.known, placement, at_ms, n, variant)
     if as_json:
         sys.stdout.write(json.dumps([row._asdict() for row in rows], ensure_ascii=False, indent=2) + "\n")
     else:

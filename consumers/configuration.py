@@ -45,7 +45,7 @@ _GUARDED_KAFKA = ("KAFKA_SASL_", "KAFKA_SSL_", "KAFKA_SECURITY_", "KAFKA_TOPIC_"
 """Kafka's own tools read other KAFKA_ variables, so only a misspelt one of these kinds is refused."""
 
 
-STOREFRONT_SECTIONS = frozenset({"api", "shop"})
+STOREFRONT_SECTIONS = frozenset({"api", "shop", "experiments"})
 """Sections of the same file that only a process which serves has; others leave them unread."""
 
 

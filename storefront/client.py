@@ -81,6 +81,7 @@ class ListOptions(TypedDict, total=False):
     exclude: Sequence[str]
     diversity: float
     fill: bool
+    placement: str
 
 
 class ShopApi:
@@ -103,10 +104,18 @@ class ShopApi:
         self._attempts = attempts
 
     def product_lists(
-        self, product_id: str, kinds: Sequence[KindName] = (), **options: Unpack[ListOptions]
+        self,
+        product_id: str,
+        kinds: Sequence[KindName] = (),
+        *,
+        user: str | None = None,
+        **options: Unpack[ListOptions],
     ) -> Answer:
-        """What a product page shows: similar, viewed-next and bought-together, or those of ``kinds``."""
-        return self._lists(f"/products/{_quoted(product_id)}/lists", options, kinds=_joined(kinds))
+        """What a product page shows: similar, viewed-next and bought-together, or those of ``kinds``.
+
+        ``user`` is who is shown it, for experiments.
+        """
+        return self._lists(f"/products/{_quoted(product_id)}/lists", options, kinds=_joined(kinds), user=user)
 
     def user_lists(self, user_id: str, kinds: Sequence[KindName] = (), **options: Unpack[ListOptions]) -> Answer:
         """What a home page shows to a user: for-you, trending and popular, or those of ``kinds``."""

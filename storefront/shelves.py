@@ -12,10 +12,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from schemas.events import Kind, ListedProduct, ProductCreated, Reason
+from storefront.experiments.assignment import Assigned, assign
+from storefront.experiments.model import Experiment
 from storefront.lists import Listed
 from storefront.rules.model import RuleSet
 from storefront.rules.shelf_rules import NO_RULES, ShelfRules
+from storefront.shelf_items import Filters as Filters
 from storefront.shelf_items import ShelfItem
+from storefront.shelf_items import ShelfRequest as ShelfRequest
 from storefront.tables import Freshness, Tables
 from storefront.wording import PRODUCT_KINDS
 
@@ -25,46 +29,6 @@ MAX_ITEMS = 50
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What a product has to be; ``diversity`` from 0 (the list's own order) to 1 mixes categories."""
-
-    category: str | None = None
-    price_min: float | None = None
-    price_max: float | None = None
-    in_stock: bool = True
-    exclude: frozenset[str] = frozenset()
-    diversity: float = 0.0
-    fill: bool = True
-    """Fill up a shelf that has fewer products than asked for."""
-
-    def allow(self, product: ProductCreated) -> bool:
-        """True for a product that may be shown; one without a price passes no limit of price."""
-        if self.in_stock and not product.in_stock:
-            return False
-        if self.category is not None and product.category != self.category:
-            return False
-        if self.price_min is not None and (product.price is None or product.price < self.price_min):
-            return False
-        if self.price_max is not None and (product.price is None or product.price > self.price_max):
-            return False
-        return product.product_id not in self.exclude
-
-
-@dataclass(frozen=True, slots=True)
-class ShelfRequest:
-    """One list to show. ``category`` says what to fall back on where there is none."""
-
-    kind: str
-    subject: str = ""
-    category: str | None = None
-
-    @property
-    def key(self) -> str:
-        """Key of the list, ``kind:subject``."""
-        return f"{self.kind}:{self.subject}"
 
 
 @dataclass(slots=True)
@@ -79,6 +43,20 @@ class Shelf:
     """The shop's rules that hold for it."""
     fallback: str | None = None
     """The kind of list that the shelf was filled up with, or ``new``; None where its own list sufficed."""
+    replaces: ShelfRequest | None = None
+    """What was asked for, where an experiment shows another list; None where it does not."""
+    variant: str = ""
+    """The variant of an experiment that is shown, ``experiment:variant``; empty where there is none."""
+
+    @property
+    def asked(self) -> ShelfRequest:
+        """What was asked for."""
+        return self.replaces or self.request
+
+    @property
+    def subjects(self) -> set[str]:
+        """What the shelf and the page at its place are about, which is not shown on it."""
+        return {self.request.subject, self.asked.subject}
 
     @property
     def product_subject(self) -> str:
@@ -99,35 +77,52 @@ class Shelves:
     """Answers requests from the tables, by the rules as they are at the time."""
 
     def __init__(
-        self, tables: Tables, rules: Callable[[], RuleSet] = RuleSet, now_ms: Callable[[], int] = _now_ms
+        self,
+        tables: Tables,
+        rules: Callable[[], RuleSet] = RuleSet,
+        now_ms: Callable[[], int] = _now_ms,
+        experiments: Sequence[Experiment] = (),
     ) -> None:
         self.tables = tables
         self._rules = rules
         self._now_ms = now_ms
+        self._experiments = experiments
 
-    async def read(self, requests: Sequence[ShelfRequest], n: int, filters: Filters, placement: str = "") -> Page:
-        """Up to ``n`` products for each request. A product fills up only one of the shelves."""
+    async def read(
+        self, requests: Sequence[ShelfRequest], n: int, filters: Filters, placement: str = "", shopper: str = ""
+    ) -> Page:
+        """Up to ``n`` products for each request, in their order. A product fills up only one of the shelves.
+
+        ``shopper`` is the subject of who is shown them, for experiments; without, there are none.
+        """
         requests = await self._with_categories(requests, filters)
+        at_ms = self._now_ms()
+        assigned = assign(self._experiments, requests, placement, shopper, at_ms)
+        requests = [one.request for one in assigned]
         sources = {key: None for request in requests for key in (request.key, *_fallback_keys(request))}
         found = dict(zip(sources, await self.tables.lists(list(sources)), strict=True))
-        shelves = self._shelves(requests, found, placement)
+        shelves = self._shelves(assigned, found, placement, at_ms)
         subjects = [r.subject for r in requests if r.kind in PRODUCT_KINDS]
         pinned = (product_id for shelf in shelves for product_id in shelf.rules.pinned)
         products = await self.tables.products([*_named(found.values()), *subjects, *pinned])
-        for shelf in shelves:
-            candidates = shelf.rules.ordered(candidates_of(shelf, products, filters))
-            shelf.items = with_pins(shelf, _chosen(candidates, n, filters.diversity), products, n, filters)
+        _choose(shelves, products, n, filters)
         if filters.fill:
             products = await self._fill(shelves, n, filters, found, products)
         return Page(shelves, products, await self.tables.freshness())
 
     def _shelves(
-        self, requests: Sequence[ShelfRequest], found: Mapping[str, Listed | None], placement: str
+        self, assigned: Sequence[Assigned], found: Mapping[str, Listed | None], placement: str, at_ms: int
     ) -> list[Shelf]:
-        rules, at_ms = self._rules(), self._now_ms()
+        rules = self._rules()
         return [
-            Shelf(request, found[request.key], rules=ShelfRules.of(rules, request.kind, placement, at_ms))
-            for request in requests
+            Shelf(
+                request,
+                found[request.key],
+                rules=ShelfRules.of(rules, request.kind, placement, at_ms, variant),
+                replaces=None if asked is request else asked,
+                variant=variant,
+            )
+            for asked, request, variant in assigned
         ]
 
     async def _with_categories(self, requests: Sequence[ShelfRequest], filters: Filters) -> list[ShelfRequest]:
@@ -153,13 +148,13 @@ class Shelves:
     ) -> Mapping[str, ProductCreated]:
         """Fill the short shelves up; returns the products, those that were looked up for it included."""
         shown = {item.product.product_id for shelf in shelves for item in shelf.items}
-        shown.update(shelf.request.subject for shelf in shelves)
+        shown.update(*(shelf.subjects for shelf in shelves))
         for shelf in shelves:
             if len(shelf.items) < n:
                 products = await self._fill_one(shelf, n, filters, found, products, shown)
         for shelf in shelves:
             if not shelf.items:  # a small shop: better what stands elsewhere on the page than nothing
-                products = await self._fill_one(shelf, n, filters, found, products, {shelf.request.subject})
+                products = await self._fill_one(shelf, n, filters, found, products, shelf.subjects)
         return products
 
     async def _fill_one(
@@ -212,7 +207,7 @@ def _named(found: Iterable[Listed | None]) -> Iterator[str]:
 
 def candidates_of(shelf: Shelf, products: Mapping[str, ProductCreated], filters: Filters) -> Iterator[ShelfItem]:
     """The products of a shelf's own list that may be shown, in its order."""
-    return _allowed(shelf, shelf.listed, products, filters, {shelf.request.subject})
+    return _allowed(shelf, shelf.listed, products, filters, shelf.subjects)
 
 
 def _allowed(
@@ -254,8 +249,19 @@ def with_pins(
 ) -> list[ShelfItem]:
     """A shelf's products with those that its rules pin."""
     pinned = (ListedProduct(product_id, 0.0, Reason.PINNED) for product_id in shelf.rules.pinned)
-    passing = _passing(shelf, pinned, "", products, filters, {shelf.request.subject})
+    passing = _passing(shelf, pinned, "", products, filters, shelf.subjects)
     return shelf.rules.with_pins(items, products, n, [item.product.product_id for item in passing])
+
+
+def _choose(shelves: Sequence[Shelf], products: Mapping[str, ProductCreated], n: int, filters: Filters) -> None:
+    """Put products of its own list on each shelf; one with the same list as another goes on with the rest."""
+    shown: dict[str, set[str]] = {}
+    for shelf in shelves:
+        others = shown.setdefault(shelf.request.key, set())
+        listed = (i for i in candidates_of(shelf, products, filters) if i.product.product_id not in others)
+        chosen = _chosen(shelf.rules.ordered(listed), n, filters.diversity)
+        shelf.items = with_pins(shelf, chosen, products, n, filters)
+        others.update(item.product.product_id for item in shelf.items)
 
 
 def _add(shelf: Shelf, candidates: Iterable[ShelfItem], n: int, source: str, on_page: set[str]) -> None:

@@ -34,7 +34,7 @@ class Item(BaseModel):
 
 
 class Shelf(BaseModel):
-    """One list as it is to be shown."""
+    """One list as it is to be shown; an experiment may show another kind than was asked for at its place."""
 
     kind: str = Field(examples=["for-you"])
     subject: str = Field(description="product, user, session or category; empty: the whole shop", examples=["u7"])
@@ -47,6 +47,9 @@ class Shelf(BaseModel):
     caused_by: str = Field(description="event that changed it last", examples=["pdp-view/3f2a"])
     caused_at_ms: int = Field(examples=[1_700_000_000_000])
     fallback: str | None = Field(description="what the list was filled up with, if anything", examples=["popular"])
+    variant: str = Field(
+        default="", description="of an experiment; send it with impressions and clicks", examples=["shelf-test:b"]
+    )
     items: list[Item]
 
 
@@ -129,6 +132,7 @@ class _Shown(_Event):
     recommendation_id: str = Field(default="", max_length=MAX_ID_BYTES, examples=["for-you.12.5d41402a"])
     kind: str = Field(default="", max_length=MAX_ID_BYTES, examples=["for-you"])
     rank: int = Field(default=0, ge=0, le=10_000)
+    variant: str = Field(default="", max_length=MAX_ID_BYTES, examples=["shelf-test:b"])
 
 
 class Impression(_Shown):

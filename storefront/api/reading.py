@@ -52,7 +52,9 @@ class ListQuery(BaseModel):
     )
 
     placement: str = Field(
-        default="", max_length=MAX_ID_BYTES, description="where the lists are shown, for the shop's rules"
+        default="",
+        max_length=MAX_ID_BYTES,
+        description="where the lists are shown, for the shop's rules and experiments",
     )
 
     def filters(self) -> Filters:
@@ -68,7 +70,23 @@ class ListQuery(BaseModel):
         )
 
 
-class ProductListsQuery(ListQuery):
+class ShownQuery(ListQuery):
+    """Who is shown the lists, where the path does not say."""
+
+    user: str | None = Field(
+        default=None, min_length=1, max_length=MAX_ID_BYTES, description="who is shown the lists, for experiments"
+    )
+    session: str | None = Field(
+        default=None, min_length=1, max_length=MAX_ID_BYTES, description="the same for a guest"
+    )
+
+    @property
+    def shopper(self) -> str:
+        """Subject of the shopper; empty where nobody is named."""
+        return self.user or self.session or ""
+
+
+class ProductListsQuery(ShownQuery):
     """Which lists of a product."""
 
     kinds: Annotated[str, Field(pattern=f"^({'|'.join(PRODUCT_KINDS)})(,({'|'.join(PRODUCT_KINDS)})){{0,2}}$")] = (
@@ -84,23 +102,25 @@ class UserListsQuery(ListQuery):
     )
 
 
-class PageQuery(ListQuery):
+class PageQuery(ShownQuery):
     """Which lists, and what they are about."""
 
     kinds: Kinds
     product: str | None = Field(
         default=None, min_length=1, max_length=MAX_ID_BYTES, description="of similar, viewed-next, bought-together"
     )
-    user: str | None = Field(default=None, min_length=1, max_length=MAX_ID_BYTES, description="of for-you")
+    user: str | None = Field(
+        default=None, min_length=1, max_length=MAX_ID_BYTES, description="of for-you, and of experiments"
+    )
     session: str | None = Field(
-        default=None, min_length=1, max_length=MAX_ID_BYTES, description="of for-you where there is no user"
+        default=None, min_length=1, max_length=MAX_ID_BYTES, description="the same where there is no user"
     )
     about_category: str = Field(
         default="", max_length=MAX_ID_BYTES, description="of trending and popular; empty: the whole shop"
     )
 
 
-class ShopListQuery(ListQuery):
+class ShopListQuery(ShownQuery):
     """Trending or popular where."""
 
     about_category: str = Field(default="", max_length=MAX_ID_BYTES, description="empty: the whole shop")
@@ -117,7 +137,7 @@ async def page_lists(request: Request) -> Response:
     """Lists of any kinds, in the order asked for: `kinds=similar,for-you&product=P123&user=u7`."""
     query = query_of(request, PageQuery)
     wanted = [_request(kind, query) for kind in dict.fromkeys(query.kinds.split(","))]
-    return await _answer(request, wanted, query)
+    return await _answer(request, wanted, query, query.shopper)
 
 
 @lean_router.get(
@@ -130,15 +150,15 @@ async def product_lists(request: Request) -> Response:
     """What a product page shows: looks like this, viewed next, bought together."""
     query, product_id = query_of(request, ProductListsQuery), subject_of(request, "product_id")
     kinds = dict.fromkeys(query.kinds.split(","))
-    return await _answer(request, [ShelfRequest(kind, product_id) for kind in kinds], query)
+    return await _answer(request, [ShelfRequest(kind, product_id) for kind in kinds], query, query.shopper)
 
 
 @router.get("/products/{product_id}/lists/{kind}", response_model=models.Answer, responses=_READS)
 async def product_list(
-    request: Request, product_id: Subject, kind: ProductKind, query: Annotated[ListQuery, Query()]
+    request: Request, product_id: Subject, kind: ProductKind, query: Annotated[ShownQuery, Query()]
 ) -> Response:
     """One list of a product."""
-    return await _answer(request, [ShelfRequest(kind, product_id)], query)
+    return await _answer(request, [ShelfRequest(kind, product_id)], query, query.shopper)
 
 
 @lean_router.get(
@@ -150,7 +170,8 @@ async def product_list(
 async def user_lists(request: Request) -> Response:
     """What a home page shows to a user: for you, trending, popular."""
     query = query_of(request, UserListsQuery)
-    return await _answer(request, _for_shopper(subject_of(request, "user_id"), query), query)
+    subject = subject_of(request, "user_id")
+    return await _answer(request, _for_shopper(subject, query), query, subject)
 
 
 @lean_router.get(
@@ -162,13 +183,14 @@ async def user_lists(request: Request) -> Response:
 async def session_lists(request: Request) -> Response:
     """The same for a guest, known by the session alone."""
     query = query_of(request, UserListsQuery)
-    return await _answer(request, _for_shopper(subject_of(request, "session_id"), query), query)
+    subject = subject_of(request, "session_id")
+    return await _answer(request, _for_shopper(subject, query), query, subject)
 
 
 @router.get("/shop/lists/{kind}", response_model=models.Answer, responses=_READS)
 async def shop_list(request: Request, kind: ShopKind, query: Annotated[ShopListQuery, Query()]) -> Response:
     """Trending or popular, in the whole shop or a category."""
-    return await _answer(request, [ShelfRequest(kind, query.about_category)], query)
+    return await _answer(request, [ShelfRequest(kind, query.about_category)], query, query.shopper)
 
 
 @router.get("/products/{product_id}", response_model=models.Product, responses={**answers(404), **_READS})
@@ -200,7 +222,7 @@ def _request(kind: str, query: PageQuery) -> ShelfRequest:
     return ShelfRequest(kind, query.about_category)
 
 
-async def _answer(request: Request, wanted: list[ShelfRequest], query: ListQuery) -> Response:
+async def _answer(request: Request, wanted: list[ShelfRequest], query: ListQuery, shopper: str) -> Response:
     edge = edge_of(request)
-    page = await edge.shelves.read(wanted, query.n, query.filters(), query.placement)
+    page = await edge.shelves.read(wanted, query.n, query.filters(), query.placement, shopper)
     return json_response(edge.renderer.answer(page))

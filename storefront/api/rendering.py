@@ -54,6 +54,7 @@ class Renderer:
             "published_at_ms": 0 if listed is None else listed.published_at_ms,
             **_cause(found),
             "fallback": shelf.fallback,
+            "variant": shelf.variant,
             "items": self._items(shelf, products),
         }
 

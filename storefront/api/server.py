@@ -31,6 +31,7 @@ from storefront.api.settings import ApiSettings
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
 from storefront.configuration import StorefrontConfiguration
+from storefront.experiments.model import Experiment
 from storefront.image_search import FollowedImageSearch
 from storefront.lists import ListTable
 from storefront.products import ProductTable
@@ -117,7 +118,7 @@ def make_app(configuration: StorefrontConfiguration) -> FastAPI:
     photos = FollowedImageSearch(configuration.images, settings.max_image_bytes)
     make_tables = _memory_tables if settings.redis_url is None else _redis_tables
     tables, following = make_tables(configuration, hub, photos)
-    edge = make_edge(settings, tables, publisher, hub, configuration.images)
+    edge = make_edge(settings, tables, publisher, hub, configuration.images, configuration.experiments)
     edge = dataclasses.replace(edge, image_search=photos)
     resources = [*following, _Publishing(publisher)]
     return create_app(edge, resources, make_shop(configuration, edge), _metrics_of(edge))
@@ -147,7 +148,12 @@ def make_shop(configuration: StorefrontConfiguration, edge: Edge) -> Shop | None
 
 
 def make_edge(
-    settings: ApiSettings, tables: Tables, publisher: EdgePublisher, hub: StreamHub, images: ImageSettings
+    settings: ApiSettings,
+    tables: Tables,
+    publisher: EdgePublisher,
+    hub: StreamHub,
+    images: ImageSettings,
+    experiments: Sequence[Experiment] = (),
 ) -> Edge:
     """An edge over these tables, without search by photo."""
     # Whoever asks is a stranger: of where the catalogue's pictures come from, only public addresses are left.
@@ -156,7 +162,7 @@ def make_edge(
     return Edge(
         settings=settings,
         tables=tables,
-        shelves=Shelves(tables, RulesFile(settings.rules_file).current),
+        shelves=Shelves(tables, RulesFile(settings.rules_file).current, experiments=experiments),
         renderer=Renderer(settings.image_base_url),
         publisher=publisher,
         hub=hub,

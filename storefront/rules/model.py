@@ -18,20 +18,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from schemas.events import MAX_ID_BYTES, ProductCreated
+from schemas.events import ProductCreated
 from storefront.errors import RulesError
+from storefront.scheduled import Frozen, Id, Scheduled
 
 MAX_RULES = 1_000
 
-_Id = Annotated[str, Field(max_length=MAX_ID_BYTES)]
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
-KindName = Literal["similar", "viewed-next", "bought-together", "for-you", "trending", "popular"]
 
 
 class Action(StrEnum):
@@ -43,45 +41,23 @@ class Action(StrEnum):
     HIDE = "hide"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Scheduled(_Frozen):
+class _Decision(Scheduled):
     name: _Name = Field(description="what the effect is called wherever it shows")
-    kinds: frozenset[KindName] = Field(default=frozenset(), description="lists it is for; none: all")
-    placements: frozenset[_Id] = Field(default=frozenset(), description="places on pages it is for; none: all")
-    starts_at: datetime | None = Field(default=None, description="from then on; with its offset from UTC")
-    ends_at: datetime | None = Field(default=None, description="until then; with its offset from UTC")
+    variants: frozenset[Id] = Field(
+        default=frozenset(), description="variants of experiments, experiment:variant, it is for alone; none: all"
+    )
 
-    @field_validator("starts_at", "ends_at")
-    @classmethod
-    def _with_offset(cls, at: datetime | None) -> datetime | None:
-        if at is not None and at.utcoffset() is None:
-            raise ValueError("give the offset from UTC too, as in 2026-11-01T00:00:00+01:00")
-        return at
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.starts_at is not None and self.ends_at is not None and self.starts_at >= self.ends_at:
-            raise ValueError("starts_at has to be before ends_at")
-        return self
-
-    def applies(self, kind: str, placement: str, at_ms: int) -> bool:
-        """True for a list of this kind at this placement and time."""
-        if (self.kinds and kind not in self.kinds) or (self.placements and placement not in self.placements):
-            return False
-        at = datetime.fromtimestamp(at_ms / 1_000, UTC)
-        started = self.starts_at is None or self.starts_at <= at
-        return started and (self.ends_at is None or at < self.ends_at)
+    def holds(self, kind: str, placement: str, at_ms: int, variant: str) -> bool:
+        """True for a list of this kind at this placement and time, shown as this variant of an experiment."""
+        return (not self.variants or variant in self.variants) and self.applies(kind, placement, at_ms)
 
 
-class Rule(_Scheduled):
+class Rule(_Decision):
     """One decision about the products that meet every condition given; it needs at least one condition."""
 
     action: Action
-    products: tuple[_Id, ...] = Field(default=(), max_length=1_000, description="product ids")
-    categories: frozenset[_Id] = frozenset()
+    products: tuple[Id, ...] = Field(default=(), max_length=1_000, description="product ids")
+    categories: frozenset[Id] = frozenset()
     attributes: Mapping[str, str] = Field(default_factory=dict, description="attributes and their values")
     price_min: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     price_max: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -119,17 +95,17 @@ class Rule(_Scheduled):
         return any(limit is not None for limit in limits)
 
 
-class NeverTogether(_Scheduled):
+class NeverTogether(_Decision):
     """Products of the one category are not shown because of a product of the other."""
 
-    categories: tuple[_Id, _Id]
+    categories: tuple[Id, Id]
 
     def parts(self, product: ProductCreated, about: ProductCreated) -> bool:
         """True for a product that is not to be shown because of another."""
         return {product.category, about.category} == set(self.categories)
 
 
-class RuleSet(_Frozen):
+class RuleSet(Frozen):
     """All rules of a shop, in the order of the file."""
 
     rule: tuple[Rule, ...] = Field(default=(), max_length=MAX_RULES)

@@ -30,12 +30,13 @@ def preview(
     placement: str,
     at_ms: int,
     n: int,
+    variant: str = "",
 ) -> list[PreviewRow]:
     """The first ``n`` products of a list without and with the rules, those that are shown first."""
     filters = Filters()
     listed = list(candidates_of(shelf, products, filters))
     before = {item.product.product_id: rank for rank, item in enumerate(listed[:n], start=1)}
-    shelf.rules = ShelfRules.of(rules, shelf.request.kind, placement, at_ms)
+    shelf.rules = ShelfRules.of(rules, shelf.request.kind, placement, at_ms, variant)
     ordered = shelf.rules.ordered(candidates_of(shelf, products, filters))
     shown = with_pins(shelf, ordered[:n], products, n, filters)
     rows = [

@@ -24,11 +24,11 @@ class ShelfRules:
     pairs: Sequence[NeverTogether]
 
     @classmethod
-    def of(cls, rule_set: RuleSet, kind: str, placement: str, at_ms: int) -> ShelfRules:
-        """The rules that hold there and then."""
+    def of(cls, rule_set: RuleSet, kind: str, placement: str, at_ms: int, variant: str = "") -> ShelfRules:
+        """The rules that hold there and then, for that variant of an experiment."""
         return cls(
-            [rule for rule in rule_set.rule if rule.applies(kind, placement, at_ms)],
-            [pair for pair in rule_set.never_together if pair.applies(kind, placement, at_ms)],
+            [rule for rule in rule_set.rule if rule.holds(kind, placement, at_ms, variant)],
+            [pair for pair in rule_set.never_together if pair.holds(kind, placement, at_ms, variant)],
         )
 
     @property

@@ -121,7 +121,7 @@ async def thanks(request: Request) -> Response:
     shopper = shop.shopper(request)
     ordered = shop.visits.get(shopper.subject).ordered
     lines = await _lines(shop, ordered)
-    shelves = await shop.shelf_views([ShelfRequest(Kind.FOR_YOU, shopper.subject)], "thanks")
+    shelves = await shop.shelf_views(request, [ShelfRequest(Kind.FOR_YOU, shopper.subject)], "thanks")
     return await shop.page(request, "thanks.html", lines=lines, shelves=shelves)
 
 
@@ -156,7 +156,7 @@ async def _cart_page(request: Request, status: int = 200, message: str = "") -> 
     requests = [ShelfRequest(Kind.FOR_YOU, shopper.subject)]
     if visit.cart:
         requests.insert(0, ShelfRequest(Kind.BOUGHT_TOGETHER, next(reversed(visit.cart))))
-    shelves = await shop.shelf_views(requests, "cart", Filters(exclude=frozenset(visit.cart)))
+    shelves = await shop.shelf_views(request, requests, "cart", Filters(exclude=frozenset(visit.cart)))
     return await shop.page(request, "cart.html", status, lines=lines, shelves=shelves, message=message)
 
 

@@ -124,10 +124,11 @@ class Shop:
         return (await self.shelves.tables.products([product_id])).get(product_id)
 
     async def shelf_views(
-        self, requests: Sequence[ShelfRequest], placement: str, filters: Filters = _ALL
+        self, request: Request, wanted: Sequence[ShelfRequest], placement: str, filters: Filters = _ALL
     ) -> list[ShelfView]:
         """Lists as a page shows them, all read at once; ``placement`` is the page, as the shop's rules call it."""
-        page = await self.shelves.read(requests, self.settings.shelf_length, filters, placement)
+        shopper = self.shopper(request).subject
+        page = await self.shelves.read(wanted, self.settings.shelf_length, filters, placement, shopper)
         return [self.window.shelf(shelf, page.products, placement) for shelf in page.shelves]
 
     async def cards(self, product_ids: Sequence[str]) -> list[Card]:

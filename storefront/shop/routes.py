@@ -34,7 +34,7 @@ async def home(request: Request) -> Response:
     shop = shop_of(request)
     shopper = shop.shopper(request)
     shelves = await shop.shelf_views(
-        [ShelfRequest(Kind.FOR_YOU, shopper.subject), ShelfRequest(Kind.TRENDING)], "home"
+        request, [ShelfRequest(Kind.FOR_YOU, shopper.subject), ShelfRequest(Kind.TRENDING)], "home"
     )
     newest = await shop.shelves.tables.newest(None, _NEW_ON_HOME)
     return await shop.page(
@@ -56,7 +56,7 @@ async def category(request: Request, name: Name = "", page: Page = 1) -> Respons
     cards = await shop.cards(found[(page - 1) * length : page * length])
     if not cards:
         return await _not_found(request, "There is nothing in this category at the moment.")
-    shelves = await shop.shelf_views([ShelfRequest(Kind.TRENDING, name, name)], "category")
+    shelves = await shop.shelf_views(request, [ShelfRequest(Kind.TRENDING, name, name)], "category")
     return await shop.page(
         request,
         "category.html",
@@ -78,7 +78,7 @@ async def product(request: Request, id: Id) -> Response:  # noqa: A002 - the nam
         return await _not_found(request, "This product is no longer sold here.")
     requests = [ShelfRequest(kind, id) for kind in PRODUCT_KINDS]
     requests.append(ShelfRequest(Kind.FOR_YOU, shopper.subject))
-    shelves = await shop.shelf_views(requests, "product")
+    shelves = await shop.shelf_views(request, requests, "product")
     visit = shop.visits.change(shopper.subject)
     before = [known for known in visit.viewed if known != id]
     visit.view(id)
@@ -108,7 +108,7 @@ async def shelf(request: Request, kind: Name, subject: Name = "", placement: Nam
     asked = ShelfRequest(kind, subject, subject if kind in (Kind.TRENDING, Kind.POPULAR) and subject else None)
     visit = shop.visits.get(shop.shopper(request).subject)
     filters = Filters(exclude=frozenset(visit.cart)) if placement == "cart" else Filters()
-    (found,) = await shop.shelf_views([asked], placement, filters)
+    (found,) = await shop.shelf_views(request, [asked], placement, filters)
     return shop.fragment("fragments/shelf.html", shelf=found)
 
 
@@ -163,5 +163,5 @@ async def _doors(shop: Shop) -> list[tuple[str, Card | None]]:
 
 async def _not_found(request: Request, message: str) -> Response:
     shop = shop_of(request)
-    shelves = await shop.shelf_views([ShelfRequest(Kind.TRENDING)], "not-found")
+    shelves = await shop.shelf_views(request, [ShelfRequest(Kind.TRENDING)], "not-found")
     return await shop.page(request, "message.html", 404, heading="Not here", message=message, shelves=shelves)

@@ -54,6 +54,8 @@ class ShelfView(NamedTuple):
     recommendation_id: str
     """What impressions and clicks name it by."""
     placement: str
+    variant: str
+    """Of an experiment; kind and subject stay what was asked for, by which the shelf is asked for again."""
     cards: Sequence[Card]
 
 
@@ -89,12 +91,13 @@ class Window:
 
         revision = 0 if listed is None else listed.recommendation.revision
         return ShelfView(
-            kind=request.kind,
-            subject=request.subject,
+            kind=shelf.asked.kind,
+            subject=shelf.asked.subject,
             title=shelf_title(request.kind, request.subject),
             revision=revision,
             recommendation_id=recommendation_id(request.kind, request.subject, revision),
             placement=placement,
+            variant=shelf.variant,
             cards=[self.card(item.product, reason(item)) for item in shelf.items],
         )
 

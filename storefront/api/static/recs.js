@@ -30,20 +30,20 @@
     send("impression", ...target.shown);
   }), { threshold: 0.5 });
 
-  const card = (list, { recommendation_id, kind }, item, { href, placement }) => {
+  const card = (list, { recommendation_id, kind, variant }, item, { href, placement }) => {
     const { product_id, rank, title, price, image_url, text } = item, li = make(list, "li"), a = make(li, "a");
     a.href = (href || set.href || "/products/{id}").replace("{id}", encodeURIComponent(product_id));
     if (image_url) Object.assign(make(a, "img"), { src: image_url, alt: "", loading: "lazy" });
     make(a, "b", title || product_id);
     if (price != null) make(a, "span", (set.currency || "") + price.toFixed(2));
     make(a, "small", text);
-    li.shown = [product_id, { recommendation_id, kind, rank, placement }];
+    li.shown = [product_id, { recommendation_id, kind, rank, placement, variant }];
     a.onclick = () => send("click", ...li.shown);
     sight.observe(li);
   };
   const fill = async box => {
-    const { recs: kinds, product, category, n = 6 } = box.dataset;
-    const query = new URLSearchParams({ kinds, n, user: subject });
+    const { recs: kinds, product, category, n = 6, placement = "" } = box.dataset;
+    const query = new URLSearchParams({ kinds, n, placement, user: subject });
     product && query.set("product", product);
     category && query.set("about_category", category);
     const { lists: [shelf] } = await (await fetch(base + "/lists?" + query)).json();

@@ -44,10 +44,10 @@ function followed({ target }) {
 function about(card, type) {
   const shelf = card.closest("[data-shelf]");
   if (!shelf) return null;
-  const { kind, placement, recommendation } = shelf.dataset;
+  const { kind, placement, recommendation, variant } = shelf.dataset;
   const who = page.user ? { user_id: page.user } : { session_id: page.session };
   const rank = [...card.parentElement.children].indexOf(card) + 1;
-  const what = { product_id: card.dataset.product, placement, kind, rank, recommendation_id: recommendation };
+  const what = { product_id: card.dataset.product, placement, kind, rank, variant, recommendation_id: recommendation };
   return { type, event_id: newId(), ...who, ...what };
 }
 

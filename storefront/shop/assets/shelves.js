@@ -48,6 +48,7 @@ export function replaceCards(shelf, newer) {
   list.scrollLeft = scrolled;
   shelf.dataset.revision = newer.dataset.revision;
   shelf.dataset.recommendation = newer.dataset.recommendation;
+  shelf.dataset.variant = newer.dataset.variant;
   list.dispatchEvent(new Event("cards", { bubbles: true }));
   if (focused && list.contains(focused)) focused.focus({ preventScroll: true });
   else if (focused) (list.querySelector("a") ?? document.getElementById("main")).focus({ preventScroll: true });

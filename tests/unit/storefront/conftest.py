@@ -26,6 +26,7 @@ from storefront.api.settings import ApiSettings, RateLimits, WriteLimits
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
 from storefront.configuration import StorefrontConfiguration
+from storefront.experiments.model import Experiment
 from storefront.lists import ListTable
 from storefront.products import ProductTable
 from storefront.tables import Currency, MemoryTables
@@ -148,9 +149,12 @@ class _Resource:
         await asyncio.to_thread(self._publisher.close)
 
 
-def application(shop: Shop, fake_kafka: FakeKafka, settings: ApiSettings) -> FastAPI:
+def application(
+    shop: Shop, fake_kafka: FakeKafka, settings: ApiSettings, experiments: tuple[Experiment, ...] = ()
+) -> FastAPI:
     publisher = EdgePublisher(KafkaSettings(), settings.writes, connect=fake_kafka.connect)
-    edge = make_edge(settings, shop.tables, publisher, StreamHub(settings.stream), ImageSettings())
+    hub = StreamHub(settings.stream)
+    edge = make_edge(settings, shop.tables, publisher, hub, ImageSettings(), experiments)
     return create_app(edge, [_Resource(publisher)], make_shop(StorefrontConfiguration(api=settings), edge))
 
 
@@ -206,6 +210,13 @@ class Api:
 
 
 @pytest.fixture
-def api(shop: Shop, fake_kafka: FakeKafka, api_settings: ApiSettings) -> Iterator[Api]:
-    with Api(application(shop, fake_kafka, api_settings)) as client:
+def experiments() -> tuple[Experiment, ...]:
+    return ()
+
+
+@pytest.fixture
+def api(
+    shop: Shop, fake_kafka: FakeKafka, api_settings: ApiSettings, experiments: tuple[Experiment, ...]
+) -> Iterator[Api]:
+    with Api(application(shop, fake_kafka, api_settings, experiments)) as client:
         yield client

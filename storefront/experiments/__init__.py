@@ -1,0 +1,1 @@
+"""Experiments: which shoppers see which variant of a shelf."""
