@@ -10,7 +10,6 @@ import numpy as np
 
 from consumers.image_features.catalogue_embedding import embed_catalogue
 from consumers.image_features.settings import FetchSettings, ImageSettings
-from consumers.similar_products.settings import LEARN_AT
 from producers.catalogue import Catalogue
 from producers.tables import AcceptedRow
 from recsys.evaluation.category_precision import category_precision
@@ -21,6 +20,8 @@ from schemas.errors import ConfigurationError
 from schemas.events import ProductCreated
 
 SPLIT_COLUMN = "split"
+_FEWEST = 200
+"""Products that say enough of a catalogue to correct hubs; the stage waits for more, for it learns but a few times."""
 _PLACES = 20
 """Length of the lists that hubs are counted in, as a shop's."""
 
@@ -104,7 +105,7 @@ def below(images_dir: Path, settings: ImageSettings) -> ImageSettings:
 
 def _plain_and_corrected(vectors: Mapping[str, Any]) -> Iterator[Changes]:
     yield Changes(vectors)
-    if len(vectors) < LEARN_AT[0]:
+    if len(vectors) < _FEWEST:
         yield Changes(vectors)
         return
     rows, penalties = learn_correction(vectors)(np.stack(list(vectors.values())))

@@ -10,8 +10,8 @@ from recsys.neighbours import ApproximateIndex, ApproximateSettings, ExactIndex,
 
 _SMALLEST_GRAPH = 1_000
 """Products to learn from what the graph's directions are."""
-LEARN_AT = (200, 800, 3_200, 12_800)
-"""Again at four times the products; later it would change little, and all lists would have to be found again."""
+LEARN_AT = (1_000, 4_000, 12_000)
+"""Later it would change little, and all lists would have to be found again."""
 
 
 class SimilarProductsSettings(BaseModel):
@@ -32,8 +32,17 @@ class SimilarProductsSettings(BaseModel):
     approximate_from: int = Field(
         default=100_000, ge=1_000, description="products from which on auto uses a graph"
     )
+    near_duplicate_cosine: float = Field(
+        default=0.985,
+        gt=0.5,
+        le=2,
+        description="from which two products show the same photograph, and are not listed together; 2: never",
+    )
+    spare: int = Field(
+        default=4, ge=0, le=200, description="products looked at to stand where near-duplicates would"
+    )
     correct_hubs: bool = Field(
-        default=True, description="products that look like everything step back in favour of the others"
+        default=True, description="products that look like everything step back, from 1,000 products on"
     )
     batch_products: int = Field(
         default=512, ge=1, le=10_000, description="features taken at once; each leads to about 20 lists"
@@ -45,7 +54,13 @@ class SimilarProductsSettings(BaseModel):
 
     def make_index(self, dimensions: int) -> NeighbourIndex:
         """An empty index of vectors of so many dimensions."""
-        exact = ExactSettings(self.list_length, self.margin, self.storage)
+        exact = ExactSettings(
+            self.list_length,
+            self.margin,
+            self.storage,
+            near_duplicate=self.near_duplicate_cosine,
+            spare=self.spare if self.near_duplicate_cosine <= 1 else 0,
+        )
         if self.search == "exact":
             return ExactIndex(dimensions, exact)
         graph_from = self.approximate_from if self.search == "auto" else _SMALLEST_GRAPH

@@ -1,4 +1,4 @@
-"""Products with the very same vector, such as those that share a placeholder picture.
+"""Products with the very same vector, such as those that share a placeholder picture, or with nearly the same.
 
 They score the same everywhere, so the ids decide between them, and of any number only the first few can stand in
 a list. The others are hidden from the search: otherwise each of n such products would be compared with all.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.neighbours.index import Vector
-from recsys.neighbours.ragged import Ints
+from recsys.neighbours.ragged import Ints, Scores
 
 
 class Duplicates:
@@ -58,3 +59,34 @@ class Duplicates:
             if len(rows) > self._limit:
                 hidden[rows[np.argsort(labels[rows])[self._limit :]]] = True
         self._stale.clear()
+
+
+def without_near_duplicates(
+    products: NDArray[np.int32], scores: Scores, twins: Callable[[Ints], NDArray[np.int32]], rows: Ints
+) -> tuple[NDArray[np.int32], Scores]:
+    """Lists (n, m) of products, best first, of ``rows`` (n,), without those that show what another one does.
+
+    ``twins`` gives for rows the products of their own lists that show the same, -1 in between. A product goes
+    where it shows the same as the list's own, or as one before it that stays.
+    """
+    products, scores = products.copy(), scores.copy()
+    own = twins(rows)
+    gone = (products[:, :, None] == np.where(own >= 0, own, -2)[:, None, :]).any(axis=2)
+    members = np.unique(products[products >= 0]).astype(np.int64)
+    of_member = twins(members)
+    twinned = members[(of_member >= 0).any(axis=1)]
+    if len(twinned):
+        sets = dict(zip(twinned.tolist(), map(set, twins(twinned).tolist()), strict=True))
+        for number in np.flatnonzero(np.isin(products, twinned).sum(axis=1) > 1).tolist():
+            kept: set[int] = set()
+            for place, product in enumerate(products[number].tolist()):
+                if product < 0 or gone[number, place]:
+                    continue
+                same = sets.get(product, set())
+                if same & kept or any(product in sets.get(other, ()) for other in kept):
+                    gone[number, place] = True
+                else:
+                    kept.add(product)
+    products[gone], scores[gone] = -1, -np.inf
+    order = np.argsort(products < 0, axis=1, kind="stable")
+    return np.take_along_axis(products, order, axis=1), np.take_along_axis(scores, order, axis=1)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.neighbours.duplicates import Duplicates
+from recsys.neighbours.duplicates import Duplicates, without_near_duplicates
 from recsys.neighbours.index import Changes, Neighbour, Vector
 from recsys.neighbours.lists import Found, Mask, NeighbourLists
 from recsys.neighbours.ragged import Ints, Scores, best_first, positions_in_group
@@ -42,6 +42,21 @@ class ExactSettings:
     batch_queries: int = 256
     block_rows: int = 8192
     sketch_from: int = 8_192
+    near_duplicate: float = 2.0
+    """Cosine from which two products are the same photograph: neither stands in the other's list, and of several
+    the best alone stands in a list. More than 1: none are."""
+    spare: int = 0
+    """Products looked at beyond ``list_length``, to stand where near-duplicates would."""
+
+    @property
+    def looked_at(self) -> int:
+        """Products that a list is made of."""
+        return self.list_length + self.spare
+
+    @property
+    def same_photographs(self) -> int:
+        """Products with the very same vector that may stand in lists; one where duplicates are collapsed."""
+        return self.list_length + 1 if self.near_duplicate > 1 else 1
 
 
 class ExactIndex:
@@ -56,13 +71,13 @@ class ExactIndex:
         dtype = np.float32 if self._settings.storage == "float32" else np.float16
         self._vectors = VectorRows(dimensions, dtype)
         capacity = self._vectors.capacity
-        self._lists = NeighbourLists(self._settings.list_length, self._settings.margin, capacity)
+        self._lists = NeighbourLists(self._settings.looked_at, self._settings.margin, capacity)
         self._taken = NeighbourLists(self._settings.list_length, 0, capacity)
         self._listable: Mask = np.zeros(capacity, np.bool_)
         self._hidden: Mask = np.zeros(capacity, np.bool_)
         self._candidates: Mask = np.zeros(capacity, np.bool_)
         """Listable and not hidden: what can stand in a list."""
-        self._duplicates = Duplicates(self._settings.list_length + 1)
+        self._duplicates = Duplicates(self._settings.same_photographs)
         self._touched: list[Ints] = []
         self._learn_at = self._settings.sketch_from
 
@@ -107,8 +122,7 @@ class ExactIndex:
     def take_changed(self) -> list[str]:
         """Products whose list differs from what it was the last time; see ``NeighbourIndex``."""
         touched = np.unique(np.concatenate([np.empty(0, np.int64), *self._touched]))
-        shown = self._settings.list_length
-        products, scores = self._lists.products[touched, :shown], self._lists.scores[touched, :shown]
+        products, scores = self._shown_lists(touched)
         differ = (products != self._taken.products[touched]) | (scores != self._taken.scores[touched])
         self._taken.products[touched], self._taken.scores[touched] = products, scores
         self._touched.clear()
@@ -121,8 +135,9 @@ class ExactIndex:
         row = self._vectors.row_of.get(product_id)
         if row is None:
             return []
-        count = min(int(self._lists.lengths[row]), self._settings.list_length)
-        return self._named(self._lists.products[row, :count], self._lists.scores[row, :count])
+        products, scores = self._shown_lists(np.array([row]))
+        there = products[0] >= 0
+        return self._named(products[0, there], scores[0, there])
 
     @property
     def recall(self) -> float:
@@ -132,7 +147,7 @@ class ExactIndex:
     def in_degrees(self) -> Ints:
         """In how many lists each product stands, in no order."""
         rows = np.fromiter(self._vectors.row_of.values(), np.int64, len(self))
-        listed = self._lists.products[rows, : self._shown]
+        listed = self._shown_lists(rows)[0]
         counts: Ints = np.bincount(listed[listed >= 0], minlength=self._vectors.capacity)[rows]
         return counts
 
@@ -142,6 +157,21 @@ class ExactIndex:
         for at in range(0, len(vectors), self._settings.batch_queries):
             found += self._search_vectors(np.stack(vectors[at : at + self._settings.batch_queries]), count)
         return found
+
+    def _shown_lists(self, rows: Ints) -> tuple[NDArray[np.int32], Scores]:
+        """Products and scores (n, list_length) as readers have them, -1 and -inf where there is none."""
+        looked_at = self._settings.looked_at
+        products, scores = self._lists.products[rows, :looked_at], self._lists.scores[rows, :looked_at]
+        if self._settings.near_duplicate <= 1:
+            products, scores = without_near_duplicates(products, scores, self._twins, rows)
+        return products[:, : self._shown], scores[:, : self._shown]
+
+    def _twins(self, rows: Ints) -> NDArray[np.int32]:
+        """For each row, the products of its list that show the same, -1 in between."""
+        looked_at = self._settings.looked_at
+        products = self._lists.products[rows, :looked_at]
+        cosines = self._lists.scores[rows, :looked_at] + self._vectors.penalties[products]
+        return np.where((products >= 0) & (cosines >= self._settings.near_duplicate), products, -1)
 
     def _remove(self, ids: Sequence[str]) -> Ints:
         rows = np.array(self._vectors.remove(ids), np.int64)

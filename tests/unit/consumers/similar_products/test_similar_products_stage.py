@@ -17,7 +17,7 @@ from consumers.similar_products.stage import SimilarProductsStage
 from schemas.codec import decode, encode
 from schemas.events import ImageFeature, ListedProduct, ProductCreated, RecommendationUpdated
 
-SETTINGS = SimilarProductsSettings(list_length=3, margin=1, batch_products=50)
+SETTINGS = SimilarProductsSettings(list_length=3, margin=1, batch_products=50, near_duplicate_cosine=2)
 
 
 def direction(degrees: float, dimensions: int = 2) -> bytes:
@@ -387,7 +387,7 @@ def test_a_failed_transaction_leads_to_the_very_same_records() -> None:
 
 
 def test_a_flood_of_products_is_published_once_a_batch() -> None:
-    shop = Shop(SimilarProductsSettings(list_length=5, batch_products=100))
+    shop = Shop(SimilarProductsSettings(list_length=5, batch_products=100, near_duplicate_cosine=2))
     for number in range(100):
         shop.add(f"p{number:03}", number * 0.9)
     shop.settle()
@@ -441,3 +441,15 @@ def test_lists_change_over_to_another_encoder_in_one_transaction(shop: Shop, cra
     shop.settle()
     assert shop.lists() == before, "back in one step"
     assert {update.encoder_id for update in shop.updates().values()} == {"one"}
+
+
+def test_the_same_photograph_twice_is_not_recommended_for_itself() -> None:
+    shop = Shop(SETTINGS.model_copy(update={"near_duplicate_cosine": 0.985}))
+    for product_id, degrees in {"a": 0, "again": 0, "nearly": 4, "b": 30, "c": 60}.items():
+        shop.add(product_id, degrees)
+    shop.settle()
+    assert shop.lists()["a"] == shop.lists()["again"] == shop.lists()["nearly"] == ["b", "c"]
+    assert shop.lists()["c"] == ["b", "nearly"]
+    shop.create("nearly", in_stock=False)
+    shop.settle()
+    assert shop.lists()["c"] == ["b", "a"]
