@@ -21,7 +21,7 @@ from schemas.events import ProductCreated
 
 SPLIT_COLUMN = "split"
 _FEWEST = 200
-"""Products that say enough of a catalogue to correct hubs; the stage waits for more, for it learns but a few times."""
+"""Products that say enough of a catalogue to correct hubs; the stage waits for more, as it learns few times."""
 _PLACES = 20
 """Length of the lists that hubs are counted in, as a shop's."""
 
