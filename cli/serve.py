@@ -27,5 +27,4 @@ def serve(
     configuration = load_storefront()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     api = configuration.api.model_copy(update=given)
-    logging.getLogger(__name__).info("serving on http://%s:%d", api.host, api.port)
     serve_until_stopped(configuration.model_copy(update={"api": api}))

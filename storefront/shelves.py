@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from schemas.events import Kind, ListedProduct, ProductCreated, Reason
 from storefront.experiments.assignment import Assigned, assign
@@ -104,7 +105,7 @@ class Shelves:
         shelves = self._shelves(assigned, found, placement, at_ms)
         subjects = [r.subject for r in requests if r.kind in PRODUCT_KINDS]
         pinned = (product_id for shelf in shelves for product_id in shelf.rules.pinned)
-        products = await self.tables.products([*_named(found.values()), *subjects, *pinned])
+        products = await self.tables.products(chain(_named(found.values()), subjects, pinned))
         _choose(shelves, products, n, filters)
         if filters.fill:
             products = await self._fill(shelves, n, filters, found, products)
@@ -232,11 +233,12 @@ def _passing(
     filters: Filters,
     besides: Collection[str],
 ) -> Iterator[ShelfItem]:
+    rules = shelf.rules
     for item in items:
         product = products.get(item.product_id)
         if product is None or item.product_id in besides or not filters.allow(product):
             continue
-        if shelf.rules.hides(product, products.get(item.because or shelf.product_subject)) is None:
+        if not rules or rules.hides(product, products.get(item.because or shelf.product_subject)) is None:
             yield ShelfItem(product, item, about)
 
 
@@ -259,8 +261,11 @@ def _choose(shelves: Sequence[Shelf], products: Mapping[str, ProductCreated], n:
     for shelf in shelves:
         others = shown.setdefault(shelf.request.key, set())
         listed = (i for i in candidates_of(shelf, products, filters) if i.product.product_id not in others)
-        chosen = _chosen(shelf.rules.ordered(listed), n, filters.diversity)
-        shelf.items = with_pins(shelf, chosen, products, n, filters)
+        if shelf.rules:
+            chosen = _chosen(shelf.rules.ordered(listed), n, filters.diversity)
+            shelf.items = with_pins(shelf, chosen, products, n, filters)
+        else:
+            shelf.items = _chosen(listed, n, filters.diversity)
         others.update(item.product.product_id for item in shelf.items)
 
 
@@ -279,9 +284,9 @@ def _chosen(candidates: Iterable[ShelfItem], n: int, diversity: float) -> list[S
 
     Greedy, as maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998) with the category as likeness.
     """
-    items = list(candidates)
     if diversity <= 0:
-        return items[:n]
+        return list(islice(candidates, n))
+    items = list(candidates)
     relevance = {item.product.product_id: 1 - rank / len(items) for rank, item in enumerate(items)}
     seen: Counter[str] = Counter()
     chosen: list[ShelfItem] = []

@@ -68,6 +68,7 @@ class ApiSettings(_Frozen):
     allowed_origins: frozenset[str] = Field(
         default=frozenset(), description="origins of the shop's pages that recs.js may send and ask from"
     )
+    max_connections: int = Field(default=4_000, ge=1, description="open at a time, streams included")
     trusted_proxies: str = Field(
         default="127.0.0.1", description="addresses whose X-Forwarded-For is believed, separated by commas"
     )

@@ -26,10 +26,16 @@ class ShelfRules:
     @classmethod
     def of(cls, rule_set: RuleSet, kind: str, placement: str, at_ms: int, variant: str = "") -> ShelfRules:
         """The rules that hold there and then, for that variant of an experiment."""
+        if not rule_set.rule and not rule_set.never_together:
+            return NO_RULES
         return cls(
             [rule for rule in rule_set.rule if rule.holds(kind, placement, at_ms, variant)],
             [pair for pair in rule_set.never_together if pair.holds(kind, placement, at_ms, variant)],
         )
+
+    def __bool__(self) -> bool:
+        """False where no rule holds, and lists are shown as they are."""
+        return bool(self.rules or self.pairs)
 
     @property
     def pinned(self) -> list[str]:
