@@ -117,6 +117,29 @@ def behaviour(as_json: Json = False) -> None:
         _plot(result)
 
 
+@app.command()
+def embed(
+    images: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A folder of pictures; unset: drawn ones.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, in which the contenders take turns.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Pictures a second from file to vector, beside Keras and beside the machine's limit; needs no Kafka.
+
+    Keras takes part where TensorFlow is installed (requirements/train.txt).
+    """
+    from benchmarks.embedding import EmbedBench, bench_embed
+
+    with (
+        tempfile.TemporaryDirectory(prefix="recsys-bench-", ignore_cleanup_errors=True) as folder,
+        _progress() as report,
+    ):
+        bench = EmbedBench(images, rounds=rounds)
+        result = bench_embed(Path(folder), bench, lambda done, total: report("rounds", done, total))
+    _print(result, as_json)
+
+
 @contextmanager
 def _progress() -> Iterator[Report]:
     """One bar a step on standard error."""

@@ -32,9 +32,13 @@ def embed_catalogue(
     image_urls: Mapping[str, str],
     settings: ImageSettings,
     on_progress: Callable[[int], None] = lambda done: None,
+    encoder: Encoder | None = None,
 ) -> EmbeddedCatalogue:
-    """Embed the picture of each product; ``on_progress`` is told how many are dealt with, failures included."""
-    encoder = Encoder(encoder_path(settings.encoder, settings.encoders_dir))
+    """Embed the picture of each product; ``on_progress`` is told how many are dealt with, failures included.
+
+    ``encoder`` is one that is loaded already; unset, the one that the settings name.
+    """
+    encoder = encoder or Encoder(encoder_path(settings.encoder, settings.encoders_dir))
     embedded = EmbeddedCatalogue({}, {})
     done = 0
     for outcomes in cleaned_pictures(image_urls, settings, encoder.side):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,11 @@ class Encoder:
         recorded = self.description
         self.encoder_id = encoder_id_of(path.stem, self._flat) if recorded is None else recorded.encoder_id
         """A name and the first digits of the model's sha256: the same id means comparable vectors."""
-        self._runs: dict[int, _Run] = {}
+        self._lanes: list[_Run] = []
         try:
             self.side = _side(self._flat)
-            self.dimensions = self._run(1).dimensions
+            self._one = _Run(self._flat, (1, self.side))
+            self.dimensions = self._one.dimensions
         except (ValueError, RuntimeError) as error:
             raise ConfigurationError(f"{path} is no encoder of square RGB pictures: {error}") from error
 
@@ -44,27 +46,36 @@ class Encoder:
             raise ValueError(f"give uint8 (n, {self.side}, {self.side}, 3), not {images.dtype} {images.shape}")
         features = np.empty((len(images), self.dimensions), np.float32)
         whole = len(images) - len(images) % CHUNK
-        for start in range(0, whole, CHUNK):
-            features[start : start + CHUNK] = self._run(CHUNK)(images[start : start + CHUNK])
+        if whole:
+            self._embed_chunks(images[:whole], features[:whole])
         for start in range(whole, len(images)):
-            features[start : start + 1] = self._run(1)(images[start : start + 1])
+            features[start : start + 1] = self._one(images[start : start + 1])
         norms = np.linalg.norm(features, axis=1, keepdims=True)
         features /= np.maximum(norms, np.finfo(np.float32).tiny)
         return features
 
-    def _run(self, size: int) -> _Run:
-        """The model laid out for batches of one size; laying it out again for each batch costs more than a run."""
-        if size not in self._runs:
-            self._runs[size] = _Run(self._flat, (size, self.side), self._num_threads)
-        return self._runs[size]
+    def _embed_chunks(self, images: NDArray[np.uint8], features: NDArray[np.float32]) -> None:
+        """Share chunks out to runs of one thread each; threads of one run would wait for each other."""
+        if not self._lanes:
+            self._lanes = [_Run(self._flat, (CHUNK, self.side)) for _ in range(self._num_threads)]
+            self._threads = ThreadPoolExecutor(self._num_threads, "encoder")
+
+        def work(number: int) -> None:
+            for start in range(number * CHUNK, len(images), len(self._lanes) * CHUNK):
+                features[start : start + CHUNK] = self._lanes[number](images[start : start + CHUNK])
+
+        list(self._threads.map(work, range(min(len(self._lanes), len(images) // CHUNK))))
 
 
 class _Run:
-    """An interpreter whose input holds exactly so many pictures of so many pixels a side."""
+    """An interpreter of one thread, whose input holds exactly so many pictures of so many pixels a side.
 
-    def __init__(self, flat: bytes, shape: tuple[int, int], num_threads: int) -> None:
+    Laying the model out for another size costs more than a run.
+    """
+
+    def __init__(self, flat: bytes, shape: tuple[int, int]) -> None:
         size, side = shape
-        self._interpreter: Any = Interpreter(model_content=flat, num_threads=num_threads)
+        self._interpreter: Any = Interpreter(model_content=flat, num_threads=1)
         given = _input(self._interpreter)
         self._input = given["index"]
         self._interpreter.resize_tensor_input(self._input, (size, side, side, 3), strict=True)
