@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli import bench, config, encoder, evaluate, kafka, publish, rules
+from cli import bench, config, encoder, evaluate, experiment, kafka, publish, rules
 from cli.demo import demo
 from cli.run import run
 from cli.search import search
@@ -32,6 +32,7 @@ app.add_typer(publish.app, name="publish")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(encoder.app, name="encoder")
 app.add_typer(rules.app, name="rules")
+app.add_typer(experiment.app, name="experiment")
 app.command()(run)
 app.command()(serve)
 app.command()(demo)
