@@ -32,6 +32,9 @@ class SimilarProductsSettings(BaseModel):
     approximate_from: int = Field(
         default=100_000, ge=1_000, description="products from which on auto uses a graph"
     )
+    scope: Literal["any", "same", "other"] = Field(
+        default="any", description="of which categories similar products are: any, the product's own, or others"
+    )
     near_duplicate_cosine: float = Field(
         default=0.985,
         gt=0.5,
@@ -58,6 +61,7 @@ class SimilarProductsSettings(BaseModel):
             self.list_length,
             self.margin,
             self.storage,
+            scope=self.scope,
             near_duplicate=self.near_duplicate_cosine,
             spare=self.spare if self.near_duplicate_cosine <= 1 else 0,
         )

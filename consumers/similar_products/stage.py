@@ -200,9 +200,13 @@ class SimilarProductsStage(Stage):
     def _listable(self, product_ids: Iterable[str]) -> dict[str, bool]:
         return {product_id: self._catalogue.is_recommendable(product_id) for product_id in product_ids}
 
+    def _categories(self, product_ids: Iterable[str]) -> dict[str, str]:
+        return {product_id: self._catalogue.category_of(product_id) or "" for product_id in product_ids}
+
     def _apply(self, features: Mapping[str, Feature | None], listable: Mapping[str, bool]) -> set[str]:
+        categories = {} if self._settings.scope == "any" else self._categories(listable)
         try:
-            return self._neighbours.apply(features, listable)
+            return self._neighbours.apply(features, listable, categories)
         except Exception:
             self._neighbours = self._empty()  # it may be half changed; what restores it begins with nothing
             raise

@@ -19,6 +19,8 @@ _LOAD_ROWS = 16_384
 _ROWS_EACH = 256
 """How many times fewer searches are checked than there are products: a check costs as much as so many rows."""
 _OFTENEST = 64
+_WIDER = 6
+"""Times as many products looked at where only some of them are in a list's scope."""
 _FORGET = 0.98
 """What a check weighs after the next one."""
 
@@ -101,10 +103,15 @@ class ApproximateIndex(ExactIndex):
             return super()._pairs(task)
         queries = np.column_stack([task.queries @ self._directions, np.ones(len(task.queries))])
         wanted = max(self._approximate.looked_at, task.count + 1)
+        if task.scope != "any":
+            wanted *= _WIDER
         near = self._graph.near(queries.astype(np.float32), wanted, self._approximate.effort)
         near[near == task.rows[:, None]] = -1
         numbers = np.broadcast_to(np.arange(len(near))[:, None], near.shape)
         there = near >= 0
+        if task.scope != "any" and len(task.own_groups):
+            same = task.groups[near] == task.own_groups[:, None]
+            there &= same if task.scope == "same" else ~same
         search = there & task.candidates[near]
         search[: task.searching] = False
         enter = np.zeros_like(there)

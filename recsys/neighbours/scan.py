@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from recsys.neighbours.sketch import LARGEST_REST, rest_of
 from recsys.neighbours.vectors import Matrix, VectorRows
 
 Float32s = NDArray[np.float32]
+Scope = Literal["any", "same", "other"]
 
 _LOWEST = np.finfo(np.float32).min
 _PENDING = 20
@@ -42,6 +44,18 @@ class Scan:
     slack: float
     own_penalties: Float32s
     penalties: Float32s
+    own_groups: Ints
+    groups: Ints
+    scope: Scope = "any"
+    """With ``same``, only rows whose group (capacity,) is the query's own (q,) are looked at; with ``other``, only
+    the others."""
+
+    def outside(self, start: int, stop: int) -> NDArray[np.bool_] | None:
+        """Which rows of a block (b,) are not in the scope of which query (q,); None where all are."""
+        if self.scope == "any" or not len(self.own_groups):
+            return None
+        same: NDArray[np.bool_] = self.own_groups[:, None] == self.groups[start:stop]
+        return ~same if self.scope == "same" else same
 
     def alone(self, number: int) -> Scan:
         """The search of one query."""
@@ -50,6 +64,7 @@ class Scan:
             self,
             queries=self.queries[one],
             rows=self.rows[one],
+            own_groups=self.own_groups[one],
             entering=0,
             searching=0,
             scores=lambda queries, found: self.scores(queries + number, found),
@@ -80,6 +95,9 @@ def scan(vectors: VectorRows, task: Scan, block_rows: int) -> Pairs:
         bounds = queries @ matrix.T
         own = np.flatnonzero((task.rows >= start) & (task.rows < stop))
         bounds[own, task.rows[own] - start] = -np.inf
+        outside = task.outside(start, stop)
+        if outside is not None:
+            bounds[outside] = -np.inf
         if task.entering:
             floors = task.floors[start:stop]
             if task.own_penalties.any():

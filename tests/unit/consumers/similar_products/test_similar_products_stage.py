@@ -49,8 +49,8 @@ class Shop:
         self.transport.kill()
         self.start()
 
-    def create(self, product_id: str, *, in_stock: bool = True) -> None:
-        event = ProductCreated(product_id, 1_000, in_stock=in_stock)
+    def create(self, product_id: str, *, in_stock: bool = True, category: str = "") -> None:
+        event = ProductCreated(product_id, 1_000, in_stock=in_stock, category=category)
         self.log.append("product-created", product_id.encode(), encode(event))
 
     def retire(self, product_id: str) -> None:
@@ -453,3 +453,16 @@ def test_the_same_photograph_twice_is_not_recommended_for_itself() -> None:
     shop.create("nearly", in_stock=False)
     shop.settle()
     assert shop.lists()["c"] == ["b", "a"]
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("same", ["c"]), ("other", ["b", "d"])])
+def test_lists_keep_to_the_scope_that_is_set(scope: str, expected: list[str]) -> None:
+    shop = Shop(SETTINGS.model_copy(update={"scope": scope}))
+    for product_id, degrees in {"a": 0, "b": 10, "c": 25, "d": 45}.items():
+        shop.create(product_id, category="hat" if product_id in "ac" else "shoe")
+        shop.feature(product_id, degrees)
+    shop.settle()
+    assert shop.lists()["a"] == expected
+    shop.create("d", category="hat")
+    shop.settle()
+    assert shop.lists()["a"] == (["c", "d"] if scope == "same" else ["b"])
