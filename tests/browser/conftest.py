@@ -19,7 +19,8 @@ PRODUCTS = 56
 EVENTS = 600
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_CONTAINER_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]
+_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-device-for-media-stream"]
+"""What a container needs, and a camera that films a test picture."""
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +64,7 @@ def live_shop(
             for event in shoppers.events(EVENTS, time.time_ns() // 1_000_000 - 1_000 * EVENTS):
                 events.publish(event)
             events.flush()
-            shop = LiveShop(pages.url, products, catalogue.images_dir, events)
+            shop = LiveShop(pages.url, products, catalogue.images_dir, events, settings)
             ids = [product.product_id for product in products]
             until(lambda: all(shop.lists(kinds="similar", product=i)[0]["items"] for i in ids), "similar lists")
             until(lambda: shop.lists(kinds="trending")[0]["items"], "what is trending")
@@ -78,7 +79,7 @@ def chromium(chromium_path: str) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=_CONTAINER_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=_FLAGS)
         yield browser
         browser.close()
 
@@ -102,6 +103,7 @@ def visit(chromium: Any, live_shop: LiveShop) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda said: complaints.append(said.text) if is_complaint(said) else None)
         return page
 
+    open_page.complaints = complaints  # type: ignore[attr-defined]
     yield open_page
     for context in contexts:
         context.close()

@@ -12,6 +12,7 @@ import httpx
 
 from producers.client import ShopEvents
 from schemas.events import ProductCreated
+from schemas.kafka_settings import KafkaSettings
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artifacts" / "shop"
 """Screenshots are kept here."""
@@ -30,6 +31,7 @@ class LiveShop:
     products: list[ProductCreated]
     images_dir: Path
     events: ShopEvents
+    kafka: KafkaSettings
 
     def lists(self, **query: Any) -> list[dict[str, Any]]:
         """What the API answers, the shop's own lists alone."""

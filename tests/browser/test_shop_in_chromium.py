@@ -10,6 +10,10 @@ import pytest
 from PIL import Image, ImageEnhance
 from shop_in_browser import ARTEFACTS, DESKTOP, PHONE, LiveShop, until
 
+from schemas.codec import decode
+from schemas.topics import CLICK, IMPRESSION, Topic
+from storefront.following import TopicFollower
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
 
 Visit = Callable[..., Any]
@@ -94,6 +98,76 @@ def photographed(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     ImageEnhance.Brightness(askew).enhance(0.93).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
+
+
+_DROP = """([drop, bytes]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], "photo.jpg", { type: "image/jpeg" }));
+    drop.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: data }));
+}"""
+
+
+def test_a_photo_can_be_dropped_and_what_is_no_photo_is_said_so(visit: Visit, live_shop: LiveShop) -> None:
+    product = live_shop.products[12]
+    assert product.image_url is not None
+    page = visit()
+    page.goto("/search")
+    photo = (live_shop.images_dir / product.image_url).read_bytes()
+    drop = page.query_selector("[data-drop]")
+    page.evaluate(_DROP, [drop, list(photo)])
+    first = page.locator("[data-found] [data-product]").first
+    first.wait_for()
+    assert first.get_attribute("data-product") == product.product_id
+    assert page.locator("[data-preview]").is_visible()
+    page.screenshot(path=ARTEFACTS / "found-desktop.png")
+    page.evaluate(_DROP, [drop, list(b"no photo at all")])
+    page.locator("[data-problem]:not([hidden])", has_text="cannot be searched by").wait_for()
+    visit.complaints.clear()  # type: ignore[attr-defined] - the browser notes the answer 422
+
+
+def test_the_camera_takes_a_photo_to_search_by(visit: Visit) -> None:
+    page = visit(**PHONE, permissions=["camera"])
+    page.goto("/search")
+    page.locator("[data-camera]").click()
+    page.locator("[data-camera-dialog]").wait_for()
+    until(lambda: page.evaluate("document.querySelector('[data-video]').videoWidth"), "the camera", 10.0)
+    page.locator("[data-snap]").click()
+    page.locator("[data-found] [data-product]").first.wait_for()
+    assert not page.locator("[data-camera-dialog]").is_visible()
+    page.screenshot(path=ARTEFACTS / "found-phone.png")
+
+
+def test_what_came_into_sight_and_what_was_followed_are_told(visit: Visit, live_shop: LiveShop) -> None:
+    page = visit()
+    page.goto("/")
+    live(page)
+    guest = page.evaluate("document.body.dataset.subject")
+    page.locator("[data-kind=trending]").scroll_into_view_if_needed()
+    card = page.locator("[data-kind=trending] .card-link").first
+    product_id = card.locator("..").get_attribute("data-product")
+    page.wait_for_timeout(1_000)  # so long it has to be in sight before it counts
+    card.click()
+    page.wait_for_url("**/product?*")
+    clicks, impressions = told(live_shop, CLICK, guest), told(live_shop, IMPRESSION, guest)
+    assert [(click.product_id, click.kind, click.placement, click.rank) for click in clicks] == [
+        (product_id, "trending", "home", 1)
+    ]
+    assert clicks[0].recommendation_id in {seen.recommendation_id for seen in impressions}
+    assert product_id in {seen.product_id for seen in impressions}
+
+
+def told(live_shop: LiveShop, topic: Topic, guest: str) -> list[Any]:
+    """What a topic has of a guest, waiting for the first of it."""
+    found: list[Any] = []
+    with TopicFollower(live_shop.kafka, [topic]) as follower:
+
+        def read() -> bool:
+            events = [decode(topic.name, record.value or b"") for record in follower.poll(200)]
+            found.extend(event for event in events if getattr(event, "session_id", None) == guest)
+            return bool(found)
+
+        until(read, f"{topic.name} of the guest", 20.0)
+    return found
 
 
 def test_search_by_photo_without_scripts(visit: Visit, live_shop: LiveShop) -> None:

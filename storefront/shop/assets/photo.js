@@ -49,6 +49,7 @@ async function searchBy(photo) {
     showLoading(found);
     if (!found.children.length) throw new Error("Nothing in the shop looks like this photo.");
     document.getElementById("found").focus({ preventScroll: true });
+    results.scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (turn !== search) return;
     found.replaceChildren();
@@ -99,6 +100,7 @@ function preview(photo) {
   URL.revokeObjectURL(picture.src);
   picture.src = URL.createObjectURL(photo);
   picture.hidden = false;
+  picture.parentElement.classList.add("has-photo");
 }
 
 function enhanceCamera(form) {
