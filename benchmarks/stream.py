@@ -1,8 +1,8 @@
 """Events a second of the interactions stage, exactly once on a real Kafka, beside an empty loop in the same run.
 
 Simulated shoppers visit a catalogue. A first part of what they do goes through the behaviour stages, so that
-histories, rows, vectors and popular lists are there; the rest is taken in rounds, each by the empty loop and by the
-stage in turn, from a backlog. What the other stages would do at the same time is not part of it.
+histories, rows, vectors and popular lists are there; the rest is taken in rounds, each by the empty loop and by
+the stage in turn, from a backlog. What the other stages would do at the same time is not part of it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,6 +52,8 @@ def stream(
     as_json: Json = False,
 ) -> None:
     """Events a second of the interactions stage, exactly once, beside an empty loop of the same client."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `recsys run` does
+
     from benchmarks.cluster import bench_cluster
     from benchmarks.stream import StreamBench, bench_stream
     from consumers.configuration import load

@@ -6,6 +6,7 @@ transaction. What the list follows from besides (other products' rows, looks, wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, islice
 
@@ -14,7 +15,7 @@ from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.co_visits import CoVisitBatch
-from recsys.evaluation.live import rank_of
+from recsys.evaluation.live import rank_class, rank_in
 from recsys.for_you import ForYou
 from recsys.histories import ADDED, History, history_event
 from schemas.codec import decode
@@ -72,7 +73,10 @@ class InteractionsStage(Stage):
         self.for_you = ForYou(settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump())
         self._shards: dict[int, dict[str, History]] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
-        self._popular: tuple[str, ...] = ()
+        self._popular: dict[str, int] = {}
+        """Ranks in the shop's popular list."""
+        self._hits: list[tuple[int, int]] = []
+        """Of a batch: ranks in the list published before and in the popular one; 0 is none."""
         self._catalogue_cause = NO_CAUSE
         """The latest that made a product vanish, for lists that are found to hold one after a restart."""
 
@@ -87,6 +91,7 @@ class InteractionsStage(Stage):
         for message in messages:
             of_shoppers.setdefault((message.partition, message.key), []).append(message)
         touched: dict[tuple[int, str], Cause] = {}
+        self._hits.clear()
         # Shopper by shopper, for then a history is at hand from the first event to the list.
         for (partition, subject), own in of_shoppers.items():
             newest: AnyMessage | None = None
@@ -101,6 +106,9 @@ class InteractionsStage(Stage):
         self._publish(touched, out)
         for co_visits in pairs.messages():
             out.publish(co_visits)
+        for (for_you, popular), amount in Counter(self._hits).items():
+            out.observe("for_you_hits", rank_class(for_you), amount=amount)
+            out.observe("popular_hits", rank_class(popular), amount=amount)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
@@ -187,8 +195,9 @@ class InteractionsStage(Stage):
                 out.count(message, outcome)
                 continue
             if history.listed:
-                out.observe("for_you_hits", rank_of(event.product_id, history.listed))
-                out.observe("popular_hits", rank_of(event.product_id, self._popular))
+                self._hits.append(
+                    (rank_in(history.listed, event.product_id), self._popular.get(event.product_id, 0))
+                )
             if newest is None or message.timestamp_ms >= newest.timestamp_ms:
                 newest = message
         if newest is not None:
@@ -216,7 +225,8 @@ class InteractionsStage(Stage):
             listed = _shop_list(data)
             self.for_you.put_list(_SHOP_LISTS[key], listed)
             if _SHOP_LISTS[key] == Kind.POPULAR:
-                self._popular = () if listed is None else tuple(item.product_id for item in listed.items)
+                items = [] if listed is None else listed.items
+                self._popular = {item.product_id: rank for rank, item in enumerate(items, start=1)}
 
     def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, Cause]) -> None:
         for partition in partitions:

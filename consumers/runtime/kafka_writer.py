@@ -17,8 +17,11 @@ from consumers.runtime.settings import RuntimeSettings
 from schemas.errors import ConfigurationError
 from schemas.kafka_settings import KafkaSettings
 
-_RETRY_BACKOFF_MS = 5
+RETRY_BACKOFF_MS = 5
 """Between the steps of a transaction; the client's default of 100 ms makes each transaction take as long."""
+
+BATCH_BYTES = 512_000
+"""Records of a partition that go into one request."""
 
 _CLOSE_SECONDS = 2.0
 _ABORT_MS = 2_000
@@ -124,9 +127,9 @@ class TransactionalWriter:
                     transaction_timeout_ms=self._runtime.transaction_timeout_ms,
                     acks="all",
                     linger_ms=0,
-                    batch_size=512_000,
+                    batch_size=BATCH_BYTES,
                     max_request_size=8_000_000,
-                    retry_backoff_ms=_RETRY_BACKOFF_MS,
+                    retry_backoff_ms=RETRY_BACKOFF_MS,
                     reconnect_backoff_max_ms=self._runtime.reconnect_backoff_max_ms,
                     max_block_ms=self._runtime.commit_timeout_ms,
                     request_timeout_ms=self._runtime.request_timeout_ms,

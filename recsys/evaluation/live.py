@@ -16,9 +16,13 @@ RANKS = (*(name for _, name in _BOUNDS), _LOWER, MISSED)
 """Every rank as it is told."""
 
 
-def rank_of(product_id: str, listed: Sequence[str]) -> str:
-    """Where a product stood in a list, best first: one of ``RANKS``."""
-    if product_id not in listed:
+def rank_class(rank: int) -> str:
+    """One of ``RANKS`` for a rank from 1; 0 is a miss."""
+    if not rank:
         return MISSED
-    rank = listed.index(product_id) + 1
     return next((name for bound, name in _BOUNDS if rank <= bound), _LOWER)
+
+
+def rank_in(listed: Sequence[str], product_id: str) -> int:
+    """Where a product stands in a list, best first, from 1; 0 where it does not."""
+    return listed.index(product_id) + 1 if product_id in listed else 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsys.evaluation.live import MISSED, RANKS, rank_of
+from recsys.evaluation.live import MISSED, RANKS, rank_class, rank_in
 
 LISTED = [f"p{number}" for number in range(1, 31)]
 
@@ -21,9 +21,9 @@ LISTED = [f"p{number}" for number in range(1, 31)]
     ],
 )
 def test_a_rank_falls_into_its_class(product_id: str, rank: str) -> None:
-    assert rank_of(product_id, LISTED) == rank
+    assert rank_class(rank_in(LISTED, product_id)) == rank
     assert rank in RANKS
 
 
 def test_an_empty_list_misses_everything() -> None:
-    assert rank_of("p1", ()) == MISSED
+    assert rank_class(rank_in((), "p1")) == MISSED
