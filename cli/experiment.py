@@ -13,7 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from recsys.evaluation.experiments import ExperimentReport, Metric
+    from recsys.evaluation.experiments import ExperimentReport
+    from recsys.evaluation.lifts import Metric
     from storefront.experiments.model import Experiment
 
 app = typer.Typer(help="Experiments on shelves, as the configuration describes them.", no_args_is_help=True)
@@ -23,6 +24,8 @@ _METRICS = {
     "conversion": "shoppers who bought",
     "purchases_a_shopper": "purchases a shopper",
     "revenue_a_shopper": "revenue a shopper",
+    "total_purchases_a_shopper": "all purchases a shopper",
+    "total_revenue_a_shopper": "all revenue a shopper",
 }
 
 
@@ -43,7 +46,8 @@ def report(
     """Compare the variants of an experiment with its control: figures, lifts with 95 % intervals, and a warning.
 
     The warning says that shoppers are not divided as they should be (p < 0.001): then something keeps those of a
-    variant from being counted, and no figure can be trusted. Purchases and revenue are those put down to shelves.
+    variant from being counted, and no figure can be trusted. Purchases and revenue are those put down to its
+    shelves, all purchases and all revenue whatever its shoppers bought after they first saw one.
     """
     from rich.console import Console
 
@@ -77,8 +81,8 @@ def find(experiments: Sequence[Experiment], name: str) -> Experiment:
 def as_document(found: ExperimentReport) -> dict[str, Any]:
     """The report as JSON has it."""
     variants = [
-        {**variant._asdict(), **{metric: getattr(variant, metric)._asdict() for metric in _METRICS}}
-        for variant in found.variants
+        {**one._asdict(), "metrics": {name: metric._asdict() for name, metric in one.metrics.items()}}
+        for one in found.variants
     ]
     return {**found._asdict(), "variants": variants, "sample_ratio_mismatch": found.is_mismatched}
 
@@ -103,7 +107,7 @@ def lifts(found: ExperimentReport) -> Table:
 
     table = Table("", *(one.variant for one in found.variants), box=None, pad_edge=False)
     for metric, title in _METRICS.items():
-        table.add_row(title, *(_cell(getattr(one, metric)) for one in found.variants))
+        table.add_row(title, *(_cell(one.metrics[metric]) for one in found.variants))
     return table
 
 

@@ -1,4 +1,4 @@
-"""An experiment's impressions and outcomes, read from Kafka."""
+"""An experiment's impressions and outcomes, and what shoppers bought, read from Kafka."""
 
 from __future__ import annotations
 
@@ -8,46 +8,42 @@ from consumers.runtime.records import Record
 from recsys.evaluation.experiments import ExperimentReport, ExperimentTally
 from schemas.codec import decoder
 from schemas.errors import ContractError
-from schemas.events import Impression, RecommendationOutcome
+from schemas.events import Event, Impression, Purchase, RecommendationOutcome
 from schemas.kafka_settings import KafkaSettings
-from schemas.topics import IMPRESSION, RECOMMENDATION_OUTCOMES
+from schemas.topics import IMPRESSION, PURCHASE, RECOMMENDATION_OUTCOMES
 from storefront.experiments.model import Experiment
 from storefront.following import TopicFollower
 
-_read_impression = decoder(IMPRESSION.name)
-_read_outcome = decoder(RECOMMENDATION_OUTCOMES.name)
+_READ = {topic.name: decoder(topic.name) for topic in (IMPRESSION, PURCHASE, RECOMMENDATION_OUTCOMES)}
 
 
 def read_report(experiment: Experiment, settings: KafkaSettings, since_ms: int = 0) -> ExperimentReport:
     """Report on what happened from a time on, up to the topics' end as it is now."""
     tally = ExperimentTally(experiment.name, experiment.shares(), experiment.control_name)
-    with TopicFollower(settings, [IMPRESSION, RECOMMENDATION_OUTCOMES]) as follower:
+    with TopicFollower(settings, [IMPRESSION, PURCHASE, RECOMMENDATION_OUTCOMES]) as follower:
         for records in follower.to_end():
             take(tally, records, since_ms)
     return tally.report()
 
 
 def take(tally: ExperimentTally, records: Iterable[Record], since_ms: int = 0) -> None:
-    """Add records of the two topics; what cannot be read is left out, as the outcomes stage leaves it out."""
+    """Add records of these topics; what cannot be read is left out, as the outcomes stage leaves it out."""
     for record in records:
         try:
-            if record.topic == IMPRESSION.name:
-                _take_impression(tally, record, since_ms)
-            else:
-                _take_outcome(tally, record, since_ms)
+            event = None if record.value is None else _READ[record.topic](record.value)
         except ContractError:
             continue
+        if event is None:
+            if record.topic == RECOMMENDATION_OUTCOMES.name and record.key is not None:
+                tally.put_outcome(record.key.decode(errors="replace"), None)
+        elif event.event_time_ms >= since_ms:  # type: ignore[union-attr]
+            _add(tally, event)
 
 
-def _take_impression(tally: ExperimentTally, record: Record, since_ms: int) -> None:
-    event = None if record.value is None else _read_impression(record.value)
-    if isinstance(event, Impression) and event.event_time_ms >= since_ms:
+def _add(tally: ExperimentTally, event: Event) -> None:
+    if isinstance(event, Impression):
         tally.add_impression(event)
-
-
-def _take_outcome(tally: ExperimentTally, record: Record, since_ms: int) -> None:
-    outcome = None if record.value is None else _read_outcome(record.value)
-    assert outcome is None or isinstance(outcome, RecommendationOutcome)
-    if outcome is not None and outcome.event_time_ms < since_ms:
-        return
-    tally.put_outcome((record.key or b"").decode(errors="replace"), outcome)
+    elif isinstance(event, Purchase):
+        tally.add_purchase(event)
+    elif isinstance(event, RecommendationOutcome):
+        tally.put_outcome(event.event_id, event)

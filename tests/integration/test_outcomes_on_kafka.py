@@ -132,6 +132,7 @@ def test_every_outcome_is_there_once_after_kills_and_the_report_adds_up(
         count = sum(EXPERIMENT.variant_of(f"u{number}") == name for number in range(shoppers))
         counted = tuple(one[key] for key in ("shoppers", "impressions", "clicks", "cart_adds", "purchases"))
         assert counted == (count, 3 * count, count, count, count)
-        assert one["click_rate"]["value"] == pytest.approx(1 / 3)
+        assert (one["total_purchases"], one["total_revenue"]) == (one["purchases"], one["revenue"])
+        assert one["metrics"]["click_rate"]["value"] == pytest.approx(1 / 3)
     assert sum(one["revenue"] for one in figures.values()) == 20.0 * shoppers - 10.0 * returned
     assert report["sample_ratio_mismatch"] is False

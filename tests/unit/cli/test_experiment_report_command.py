@@ -59,7 +59,8 @@ def test_the_report_reads_as_tables_and_as_json() -> None:
     document = json.loads(json.dumps(command.as_document(found)))
     b = document["variants"][1]
     assert (b["variant"], b["shoppers"], b["clicks"]) == ("b", 1_000, 199)
-    assert b["click_rate"]["lift_low"] < 0.99 < b["click_rate"]["lift_high"]
+    click_rate = b["metrics"]["click_rate"]
+    assert click_rate["lift_low"] < 0.99 < click_rate["lift_high"]
     assert document["sample_ratio_mismatch"] is False
     assert command.remarks(found) == []
 

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recsys.evaluation.experiments import Estimate, ExperimentTally, lift, mismatch_p, ratio
-from schemas.events import Impression, RecommendationOutcome
+from recsys.evaluation.experiments import ExperimentTally
+from recsys.evaluation.lifts import Estimate, lift, mismatch_p, ratio
+from schemas.events import Impression, Purchase, RecommendationOutcome
 
 SHARES = {"a": 0.5, "b": 0.5}
 
 
 def impression(number: int, subject: str, variant: str = "test:a") -> Impression:
-    return Impression(f"i{number}", number, subject, None, "p", "similar.1.a", "home", "similar", 1, variant)
+    return Impression(
+        f"i{number}{subject}", number, subject, None, "p", "similar.1.a", "home", "similar", 1, variant
+    )
 
 
 def outcome(subject: str, name: str = "click", variant: str = "test:a", **more: float) -> RecommendationOutcome:
@@ -43,11 +46,35 @@ def test_the_figures_of_a_small_experiment() -> None:
     a, b = tally.report().variants
     assert (a.shoppers, a.impressions, a.clicks, a.cart_adds, a.purchases, a.revenue) == (3, 4, 1, 1, 1, 5.0)
     assert (b.shoppers, b.impressions, b.clicks, b.cart_adds, b.purchases, b.revenue) == (2, 4, 2, 0, 1, 10.0)
-    assert (a.click_rate.value, b.click_rate.value) == (0.25, 0.5)
-    assert (a.click_rate.lift, b.click_rate.lift) == (None, 1.0)
-    assert b.revenue_a_shopper.value == 5.0
-    assert b.revenue_a_shopper.lift == pytest.approx(2.0)
-    assert a.conversion.value == pytest.approx(1 / 3)
+    assert (a.metrics["click_rate"].value, b.metrics["click_rate"].value) == (0.25, 0.5)
+    assert (a.metrics["click_rate"].lift, b.metrics["click_rate"].lift) == (None, 1.0)
+    assert b.metrics["revenue_a_shopper"].value == 5.0
+    assert b.metrics["revenue_a_shopper"].lift == pytest.approx(2.0)
+    assert a.metrics["conversion"].value == pytest.approx(1 / 3)
+
+
+def test_all_that_shoppers_bought_counts_from_when_they_first_saw_the_variant() -> None:
+    tally = ExperimentTally("test", SHARES, "a")
+    for number, subject, variant in (
+        (5, "u", "test:a"),
+        (9, "u", "test:a"),
+        (5, "v", "test:b"),
+        (5, "w", "test:b"),
+    ):
+        tally.add_impression(impression(number, subject, variant))
+    for number, subject, quantity in (
+        (4, "u", 1.0),
+        (5, "u", 1.0),
+        (8, "v", 3.0),
+        (9, "v", -1.0),
+        (9, "stranger", 1.0),
+    ):
+        tally.add_purchase(Purchase(f"b{number}{subject}", number, subject, None, "p", quantity, 10.0))
+    tally.add_purchase(Purchase("b8v", 8, "v", None, "p", 3.0, 10.0))
+    a, b = tally.report().variants
+    assert (a.total_purchases, a.total_revenue) == (1, 10.0)
+    assert (b.total_purchases, b.total_revenue, b.purchases) == (1, 20.0, 0)
+    assert b.metrics["total_revenue_a_shopper"][:2] == (10.0, 0.0)
 
 
 def test_an_outcome_that_changes_its_variant_leaves_the_former() -> None:
@@ -69,8 +96,8 @@ def test_a_shopper_who_saw_several_variants_is_left_out() -> None:
 def test_nothing_is_told_of_nobody() -> None:
     report = ExperimentTally("test", SHARES, "a").report()
     assert (report.mismatch_p, report.is_mismatched) == (None, False)
-    assert [one.click_rate.value for one in report.variants] == [None, None]
-    assert report.variants[1].revenue_a_shopper == (None, None, None, None)
+    assert [one.metrics["click_rate"].value for one in report.variants] == [None, None]
+    assert report.variants[1].metrics["revenue_a_shopper"] == (None, None, None, None)
 
 
 @pytest.mark.parametrize(
