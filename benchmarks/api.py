@@ -1,11 +1,13 @@
 """What a product page waits for: three shelves over HTTP, beside shoppers whose events go through the same server.
 
-Kafka, every stage, the server and the load share this machine. Times are from when a request was due.
+Kafka, every stage, the server and the load share this machine. Times are from when a request was due. Those of a
+server that does nothing, taken in turns with them, say what the machine has to spare.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 import sys
@@ -15,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.http_load import HttpLoad, LoadResult, get_request, over_and_over, post_request
 from benchmarks.pictures import render
@@ -31,12 +35,28 @@ _HOST = "127.0.0.1"
 _READY_SECONDS = 90.0
 _SETTLE_SECONDS = 120.0
 _EVENT_CONNECTIONS = 8
+_WARM_SECONDS = 2.0
+"""What is done only once is done then."""
+_TURNS = 4
 
 OnProgress = Callable[[str, int, int], None]
 
 
 class UnsettledError(RecsysError):
     """The server does not have the lists that it should by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the servers listen."""
+
+    server: int
+    empty: int
+
+    @property
+    def empty_url(self) -> str:
+        """Of the one that does nothing."""
+        return f"http://{_HOST}:{self.empty}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +83,20 @@ def bench_api(
 ) -> dict[str, Any]:
     """Times in milliseconds and rates a second; ``folder`` takes pictures and logs."""
     bench = bench or ApiBench()
-    port = free_port()
+    ports = Ports(free_port(), free_port())
     images = folder / "images"
-    specs = [*stage_processes(kafka, images), _server(kafka, port)]
+    empty = ProcessSpec(
+        "empty", [sys.executable, "-m", "benchmarks.empty_server", str(ports.empty)], {}, ports.empty_url
+    )
+    specs = [*stage_processes(kafka, images), _server(kafka, ports.server), empty]
     with Supervisor(specs, folder / "logs") as supervisor:
         supervisor.start()
         supervisor.wait_ready(_READY_SECONDS)
         products = _fill(kafka, images, bench)
-        _settle(port, products, on_progress)
+        _settle(ports.server, products, on_progress)
         supervisor.check()
-        result = asyncio.run(_measure(port, products, bench, on_progress))
+        used = functools.partial(_cpu_seconds, supervisor.pid("serve"))
+        result = asyncio.run(_measure(ports, products, bench, used, on_progress))
         supervisor.check()
     return result
 
@@ -126,40 +150,57 @@ def _settle(port: int, products: Sequence[ProductCreated], on_progress: OnProgre
 
 
 async def _measure(
-    port: int, products: Sequence[ProductCreated], bench: ApiBench, on_progress: OnProgress
+    ports: Ports,
+    products: Sequence[ProductCreated],
+    bench: ApiBench,
+    used_seconds: Callable[[], float],
+    on_progress: OnProgress,
 ) -> dict[str, Any]:
     rng = random.Random(11)
-    host = f"{_HOST}:{port}"
+    host = f"{_HOST}:{ports.server}"
     paths = [get_request(host, f"/products/{p.product_id}/lists?n={bench.n}") for p in products]
     pages = over_and_over(lambda number: paths[rng.randrange(len(paths))])
-    events = _events(host, products, bench)
+    steady, empty, cpu = LoadResult(), LoadResult(), 0.0
     async with (
-        HttpLoad(_HOST, port, bench.connections) as readers,
-        HttpLoad(_HOST, port, _EVENT_CONNECTIONS) as shoppers,
+        HttpLoad(_HOST, ports.server, bench.connections) as readers,
+        HttpLoad(_HOST, ports.empty, bench.connections) as idlers,
+        HttpLoad(_HOST, ports.server, _EVENT_CONNECTIONS) as shoppers,
     ):
-        seconds = bench.seconds + bench.saturation_seconds + 2
+        seconds = 2 * bench.seconds + bench.saturation_seconds + _WARM_SECONDS
+        events = _events(host, products, bench)
         beside = asyncio.create_task(shoppers.at_rate(events, bench.events_per_second, seconds, 202))
-        await readers.at_rate(pages, bench.requests_per_second, 2, 200)  # what is done only once is done
-        on_progress("measured", 0, 2)
-        steady = await readers.at_rate(pages, bench.requests_per_second, bench.seconds, 200)
-        on_progress("measured", 1, 2)
+        await readers.at_rate(pages, bench.requests_per_second, _WARM_SECONDS, 200)
+        for turn in range(_TURNS):
+            on_progress("measured", turn, _TURNS + 1)
+            before = used_seconds()
+            steady.add(await readers.at_rate(pages, bench.requests_per_second, bench.seconds / _TURNS, 200))
+            cpu += used_seconds() - before
+            empty.add(await idlers.at_rate(pages, bench.requests_per_second, bench.seconds / _TURNS, 200))
+        on_progress("measured", _TURNS, _TURNS + 1)
         most = await readers.as_fast_as_answered(pages, bench.saturation_seconds, 200)
-        on_progress("measured", 2, 2)
+        on_progress("measured", _TURNS + 1, _TURNS + 1)
         taken = await beside
-    return _figures(steady, most, taken)
-
-
-def _figures(steady: LoadResult, most: LoadResult, events: LoadResult) -> dict[str, Any]:
     return {
         "p50_ms": steady.percentile_ms(50),
         "p99_ms": steady.percentile_ms(99),
-        "max_ms": steady.percentile_ms(100),
+        "empty_p50_ms": empty.percentile_ms(50),
+        "empty_p99_ms": empty.percentile_ms(99),
         "requests_per_s": steady.per_second,
-        "errors": steady.errors + most.errors + events.errors,
+        "errors": steady.errors + most.errors + taken.errors,
         "saturation_requests_per_s": most.per_second,
-        "events_per_s": events.per_second,
-        "event_p99_ms": events.percentile_ms(99),
+        "server_cores": round(cpu / steady.seconds, 2),
+        "events_per_s": taken.per_second,
+        "event_p99_ms": taken.percentile_ms(99),
     }
+
+
+def _cpu_seconds(pid: int | None) -> float:
+    """What a process and its children have used of the processors so far."""
+    if pid is None:
+        return 0.0
+    process = psutil.Process(pid)
+    times = [of.cpu_times() for of in (process, *process.children(recursive=True))]
+    return sum(of.user + of.system for of in times)
 
 
 def _events(host: str, products: Sequence[ProductCreated], bench: ApiBench) -> Iterator[bytes]:

@@ -17,6 +17,12 @@ class LoadResult:
     errors: int = 0
     seconds: float = 0.0
 
+    def add(self, other: LoadResult) -> None:
+        """Take up what was measured after this."""
+        self.times_ms += other.times_ms
+        self.errors += other.errors
+        self.seconds += other.seconds
+
     def percentile_ms(self, percent: float) -> float:
         """A percentile of the times, milliseconds."""
         return round(float(np.percentile(self.times_ms, percent)), 2)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.api import ApiBench, bench_api
 from benchmarks.freshness import FreshnessBench, bench_freshness
 from benchmarks.stream import StreamBench, bench_stream
 from schemas.kafka_settings import KafkaSettings
@@ -31,3 +32,14 @@ def test_freshness_is_of_lists_that_came(kafka: KafkaSettings, tmp_path: Path) -
     assert set(result) == {"empty_hop_ms", "view_to_list_ms", "product_to_lists_ms"}
     for times in result.values():
         assert 0 < times["p50"] <= times["p99"]
+
+
+def test_pages_are_answered_without_an_error_beside_shoppers(kafka: KafkaSettings, tmp_path: Path) -> None:
+    bench = ApiBench(
+        products=20, shoppers=20, earlier_events=100, requests_per_second=40, seconds=2, saturation_seconds=1
+    )
+    result = bench_api(kafka, tmp_path, bench)
+    assert {"p50_ms", "p99_ms", "requests_per_s", "errors", "saturation_requests_per_s"} <= result.keys()
+    assert 0 < result["p50_ms"] <= result["p99_ms"]
+    assert result["saturation_requests_per_s"] > 0
+    assert result["errors"] == 0
