@@ -33,7 +33,7 @@ from schemas.kafka_settings import KafkaSettings
 
 _HOST = "127.0.0.1"
 _READY_SECONDS = 90.0
-_SETTLE_SECONDS = 120.0
+_SETTLE_SECONDS = 240.0
 _EVENT_CONNECTIONS = 8
 _WARM_SECONDS = 2.0
 """What is done only once is done then."""
