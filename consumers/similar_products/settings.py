@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from consumers.similar_products.qdrant import QdrantRows, connect
 from recsys.neighbours import ApproximateIndex, ApproximateSettings, ExactIndex, ExactSettings, NeighbourIndex
+from recsys.neighbours.graph import NearRows, NearVectors
 
 _SMALLEST_GRAPH = 1_000
 """Products to learn from what the graph's directions are."""
@@ -44,6 +46,9 @@ class SimilarProductsSettings(BaseModel):
     spare: int = Field(
         default=4, ge=0, le=200, description="products looked at to stand where near-duplicates would"
     )
+    qdrant_url: str | None = Field(
+        default=None, description="a Qdrant server that holds the graph; unset: it is in this process"
+    )
     correct_hubs: bool = Field(
         default=True, description="products that look like everything step back, from 1,000 products on"
     )
@@ -68,4 +73,9 @@ class SimilarProductsSettings(BaseModel):
         if self.search == "exact":
             return ExactIndex(dimensions, exact)
         graph_from = self.approximate_from if self.search == "auto" else _SMALLEST_GRAPH
-        return ApproximateIndex(dimensions, ApproximateSettings(exact, graph_from))
+        return ApproximateIndex(dimensions, ApproximateSettings(exact, graph_from, make_graph=self._make_graph))
+
+    def _make_graph(self, dimensions: int) -> NearVectors:
+        return (
+            NearRows(dimensions) if self.qdrant_url is None else QdrantRows(connect(self.qdrant_url), dimensions)
+        )

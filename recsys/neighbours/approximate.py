@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from recsys.neighbours.exact import ExactIndex, ExactSettings
-from recsys.neighbours.graph import NearRows, directions_of
+from recsys.neighbours.graph import NearRows, NearVectors, directions_of
 from recsys.neighbours.index import Vector
 from recsys.neighbours.ragged import Ints
 from recsys.neighbours.scan import Pairs, Scan, scan
@@ -30,13 +30,15 @@ class ApproximateSettings:
     """``graph_from`` products on a graph is used; with fewer, everything is exact.
 
     Vectors stand in the graph along ``directions`` main directions; the nearest ``looked_at`` are scored exactly.
-    ``effort`` is how many the graph's search keeps in mind (efSearch).
+    ``effort`` is how many the graph's search keeps in mind (efSearch). ``make_graph`` gives an empty one for so
+    many dimensions.
     """
 
     exact: ExactSettings = field(default_factory=lambda: ExactSettings(storage="float16"))
     graph_from: int = 100_000
     directions: int = 127
     looked_at: int = 96
+    make_graph: Callable[[int], NearVectors] = NearRows
     effort: int = 192
 
 
@@ -51,7 +53,7 @@ class ApproximateIndex(ExactIndex):
     def __init__(self, dimensions: int, settings: ApproximateSettings | None = None) -> None:
         self._approximate = settings or ApproximateSettings()
         super().__init__(dimensions, self._approximate.exact)
-        self._graph: NearRows | None = None
+        self._graph: NearVectors | None = None
         self._directions: Matrix = np.empty((dimensions, 0), np.float32)
         self._searches = 0
         self._checked = 0.0
@@ -88,7 +90,7 @@ class ApproximateIndex(ExactIndex):
         rows = np.fromiter(self._vectors.row_of.values(), np.int64, len(self))
         sample = self._vectors.gather(rows[:: max(1, len(rows) // _SAMPLE_ROWS)])
         self._directions = directions_of(sample, self._approximate.directions)
-        self._graph = NearRows(self._directions.shape[1] + 1)
+        self._graph = self._approximate.make_graph(self._directions.shape[1] + 1)
         self._vectors.save_memory()
         for at in range(0, len(rows), _LOAD_ROWS):
             self._link(rows[at : at + _LOAD_ROWS])
