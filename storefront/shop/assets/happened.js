@@ -97,7 +97,8 @@ export function announce(text) {
 }
 
 export function duration(ms) {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+  const [number, unit] = ms < 1000 ? [Math.round(ms), "ms"] : [(ms / 1000).toFixed(1), "s"];
+  return `${number}\u00a0${unit}`;
 }
 
 function keep() {
