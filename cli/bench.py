@@ -86,6 +86,19 @@ def api(
 
 
 @app.command()
+def photo(
+    products: Annotated[int, typer.Option(min=1_000, help="Products in the synthetic catalogue.")] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """CPU time of one core that a search by photo takes; needs no Kafka."""
+    from benchmarks.photo_search import PhotoBench, bench_photo_search
+
+    with _progress() as report:
+        result = bench_photo_search(PhotoBench(products), lambda done, total: report("products", done, total))
+    _print(result, as_json)
+
+
+@app.command()
 def neighbours(
     products: Annotated[int, typer.Option(min=1_000, help="Products in the synthetic catalogue.")] = 50_000,
     search: Annotated[str | None, typer.Option(help="exact, approximate or auto; unset: as configured.")] = None,
