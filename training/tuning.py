@@ -62,6 +62,7 @@ def tune(options: TuneOptions, images: ImageSettings, on_progress: OnProgress) -
 
     Errors: ``TooFewProductsError``, those of ``make_network`` and of ``export``.
     """
+    keras.backend.clear_session()  # layers are numbered anew, and their names are in the file
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     products = read_products(options.catalog, options.split, options.events, options.seed)
