@@ -65,12 +65,8 @@ def holdout(inter: Path) -> None:
         "EASE λ=200": holdout_row(split, ease),
     }
     with tempfile.TemporaryDirectory() as folder:
-        events, test = write_holdout(split, Path(folder))
-        at_10, at_20 = (
-            _stream("holdout", "--events", str(events), "--test", str(test), "--k", str(k)) for k in (10, 20)
-        )
-    rows[STREAM] = {"NDCG@10": at_10["ndcg"], "Recall@20": at_20["recall"], "HR@10": at_10["hr"]}
-    _print(rows)
+        rows[STREAM] = stream_row(*write_holdout(split, Path(folder)))
+    print_rows(rows)
 
 
 @app.command()
@@ -92,7 +88,7 @@ def next_item(
     rows[STREAM] = _hr_mrr(_stream(*files), "")
     if positions is not None:
         rows[STREAM] |= _hr_mrr(_stream(*files, "--positions", str(positions)), "chosen ")
-    _print(rows)
+    print_rows(rows)
 
 
 def holdout_row(split: Holdout, score: Callable[[sp.csr_array], Any]) -> Row:
@@ -113,6 +109,13 @@ def holdout_row(split: Holdout, score: Callable[[sp.csr_array], Any]) -> Row:
         at_10.add(listed, wanted)
         at_20.add(listed, wanted)
     return {"NDCG@10": at_10.metrics().ndcg, "Recall@20": at_20.metrics().recall, "HR@10": at_10.metrics().hr}
+
+
+def stream_row(events: Path, test: Path) -> Row:
+    """The stream's figures of the hold-out."""
+    files = ("holdout", "--events", str(events), "--test", str(test))
+    at_10, at_20 = (_stream(*files, "--k", str(k)) for k in (10, 20))
+    return {"NDCG@10": at_10["ndcg"], "Recall@20": at_20["recall"], "HR@10": at_10["hr"]}
 
 
 def next_item_row(model: SessionModel, asked: Sessions, chosen: Mapping[str, set[int]]) -> Row:
@@ -148,7 +151,8 @@ def _stream(*args: str) -> dict[str, Any]:
     return found
 
 
-def _print(rows: Mapping[str, Row]) -> None:
+def print_rows(rows: Mapping[str, Row]) -> None:
+    """A table on standard output."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     table = Table("", *columns)
     for name, row in rows.items():

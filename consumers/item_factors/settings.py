@@ -20,7 +20,7 @@ class ItemFactorSettings(BaseModel):
     )
     alpha: float = Field(default=2.0, gt=0, description="how much more a visit says than none does")
     regularisation: float = Field(default=10.0, gt=0, description="pull towards zero")
-    feature_ridge: float = Field(default=30.0, gt=0, description="pull of features' vectors towards zero")
+    item_ridge: float = Field(default=30.0, gt=0, description="pull of vectors of products' features towards zero")
     recent_users: int = Field(
         default=500, ge=1, description="shoppers that a product's vector follows from, the latest"
     )
@@ -41,7 +41,7 @@ class ItemFactorSettings(BaseModel):
             factors=self.factors,
             alpha=self.alpha,
             regularisation=self.regularisation,
-            feature_ridge=self.feature_ridge,
+            item_ridge=self.item_ridge,
             recent_users=self.recent_users,
             turns=self.turns,
             tolerance=self.tolerance,

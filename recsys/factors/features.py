@@ -17,7 +17,7 @@ from recsys.sessions.ragged_rows import Integers
 
 _EVERY = ""
 """The feature that everything has that has any."""
-_HALF_SUPPORT = 5.0
+_HALF_SUPPORT = 20.0
 """Visits at which a vector counts half."""
 _ITERATIONS = 50
 _PRECISION = 1e-8

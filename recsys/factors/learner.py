@@ -32,8 +32,10 @@ class FactorRules:
     alpha: float = 2.0
     """How much more a visit says than none does."""
     regularisation: float = 10.0
-    feature_ridge: float = 30.0
-    """Pull of features' vectors towards zero."""
+    item_ridge: float = 30.0
+    """Pull of the vectors of items' features towards zero."""
+    user_ridge: float = 100.0
+    """The same for shoppers'."""
     recent_users: int = 500
     """Shoppers that an item follows from, those who visited it last."""
     turns: float = 1.0
@@ -60,8 +62,8 @@ class FactorLearner:
         self.index = SessionIndex(session_rules)
         self.items = VectorSpace(self._rules.factors)
         self.users = VectorSpace(self._rules.factors)
-        self.item_features = FeatureVectors(self._rules.factors, self._rules.feature_ridge)
-        self.user_features = FeatureVectors(self._rules.factors, self._rules.feature_ridge)
+        self.item_features = FeatureVectors(self._rules.factors, self._rules.item_ridge)
+        self.user_features = FeatureVectors(self._rules.factors, self._rules.user_ridge)
         self._solved = 0
         """Vectors solved since features were fitted."""
         self._ids: list[str] = []

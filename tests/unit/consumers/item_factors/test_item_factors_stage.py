@@ -15,7 +15,7 @@ from consumers.runtime.worker import Worker
 from schemas.codec import decode, encode
 from schemas.events import ItemFactors, ProductCreated, UserHistory
 
-SETTINGS = ItemFactorSettings(factors=4, regularisation=1.0, tolerance=0.0, feature_ridge=1.0)
+SETTINGS = ItemFactorSettings(factors=4, regularisation=1.0, tolerance=0.0, item_ridge=1.0)
 
 
 class Shop:

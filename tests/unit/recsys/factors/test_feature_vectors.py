@@ -21,7 +21,7 @@ def test_feature_vectors_are_those_of_ridge_regression() -> None:
     found.fit([*names, "without"], vectors, visits)
     every = ["", *dict.fromkeys(feature for own in columns for feature in own)]
     matrix = np.array([[feature in ("", *own) for feature in every] for own in columns], float)
-    support = visits[:40] / (visits[:40] + 5.0)
+    support = visits[:40] / (visits[:40] + 20.0)
     left = (matrix.T * support) @ matrix + 2.0 * np.eye(len(every))
     wanted = matrix @ np.linalg.solve(left, (matrix.T * support) @ vectors[:40])
     assert found.expected(names) == pytest.approx(wanted, abs=1e-3)
@@ -32,7 +32,9 @@ def test_features_are_bounded_and_can_go() -> None:
     found = FeatureVectors(2, max_features=3)
     found.put("a", ["x", "y", "z"])
     found.fit(["a"], np.ones((1, 2)), np.ones(1, np.int64))
-    assert found.expected(["a"])[0] == pytest.approx([3 / 6 / (30.0 + 3 / 6)] * 2)  # the third feature is left out
+    assert found.expected(["a"])[0] == pytest.approx(
+        [3 / 21 / (30.0 + 3 / 21)] * 2
+    )  # the third feature is left out
     found.put("a", [])
     assert "a" not in found
     assert not found.expected(["a"]).any()
@@ -50,7 +52,7 @@ def test_what_is_known_becomes_features_that_others_can_share() -> None:
 
 
 def test_products_and_shoppers_whom_nobody_has_seen_are_expected_to_be_like_those_alike() -> None:
-    learner = FactorLearner(FactorRules(factors=4, regularisation=1.0, feature_ridge=1.0))
+    learner = FactorLearner(FactorRules(factors=4, regularisation=1.0, item_ridge=1.0, user_ridge=1.0))
     for product_id in "abcdefxy":
         learner.put_item_features(product_id, ["left" if product_id in "abcx" else "right"])
     for number in range(80):
