@@ -143,10 +143,9 @@ def _rtrec_slim(train: sp.csr_array, taken: list[float]) -> Any:
 
 def _stream_ms(split: Holdout) -> float:
     """All behaviour stages, the log in memory between them included, until all is quiet."""
-    from cli.ranking_evaluation import feed_products
     from consumers.configuration import Configuration
     from consumers.flow import BehaviourFlow
-    from schemas.events import PdpView
+    from schemas.events import PdpView, ProductCreated
 
     def views(ratings: Sequence[Any]) -> list[PdpView]:
         ordered = sorted(ratings, key=lambda rating: int(rating.at_seconds))
@@ -156,7 +155,7 @@ def _stream_ms(split: Holdout) -> float:
         ]
 
     flow, train, more = BehaviourFlow(Configuration()), views(split.train), views(split.test)
-    feed_products(flow, train)
+    flow.feed(ProductCreated(product_id, 0) for product_id in {view.product_id for view in train})
     flow.feed(train)
 
     def once(number: int) -> None:

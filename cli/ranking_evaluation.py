@@ -25,7 +25,7 @@ from cli.evaluation_files import (
     session_views,
 )
 from consumers.configuration import Configuration
-from consumers.flow import BehaviourFlow, Flow
+from consumers.flow import BehaviourFlow
 from producers.clickstream import ShopperEvent
 from producers.errors import UnreadableSourceError
 from recsys.evaluation.ranking import RankingEvaluation, RankingMetrics
@@ -130,17 +130,11 @@ def evaluate_next_item(
 def _train(events: Sequence[ShopperEvent], configuration: Configuration, on_progress: OnProgress) -> Trained:
     """Publish every product of the events, then the events."""
     flow = BehaviourFlow(configuration)
-    catalogue = feed_products(flow, events)
-    began = time.perf_counter()
-    flow.feed(events, on_progress=lambda done: on_progress("learning", done, len(events)))
-    return Trained(flow, catalogue, time.perf_counter() - began)
-
-
-def feed_products(flow: Flow, events: Sequence[ShopperEvent]) -> frozenset[str]:
-    """Publish every product of some events; returns which there are."""
     first_seen = {event.product_id: event.event_time_ms for event in reversed(events)}
     flow.feed(ProductCreated(product_id, at_ms) for product_id, at_ms in first_seen.items())
-    return frozenset(first_seen)
+    began = time.perf_counter()
+    flow.feed(events, on_progress=lambda done: on_progress("learning", done, len(events)))
+    return Trained(flow, frozenset(first_seen), time.perf_counter() - began)
 
 
 def _products_by_subject(events: Sequence[ShopperEvent], subjects: Collection[str]) -> dict[str, set[str]]:
