@@ -163,7 +163,7 @@ def test_a_change_is_streamed_and_one_that_was_missed_comes_after(
     assert resumed.get(timeout=10)[1]["revision"] == 2
 
 
-def test_no_request_gets_an_answer_that_the_document_does_not_name(serve: Start) -> None:
+def test_no_request_gets_an_answer_that_the_document_does_not_name(serve: Start, tmp_path: Path) -> None:
     server = serve()
     server.client.post("/products", json=[{"product_id": f"p{n}", "category": "mugs"} for n in range(5)])
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -171,7 +171,7 @@ def test_no_request_gets_an_answer_that_the_document_does_not_name(serve: Start)
     command += ["--header", f"Authorization: {server.client.headers['Authorization']}", "--checks", checks]
     command += ["--exclude-path", "/stream", "--phases", "examples,coverage,fuzzing", "--max-examples", "10"]
     command += ["--seed", "1", "--request-timeout", "20", "--no-color"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-1_000:]
     assert server.process.poll() is None, server.log()
 
