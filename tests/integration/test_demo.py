@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from deploy.topics import admin_client
 from schemas.kafka_settings import KafkaSettings
@@ -99,12 +99,14 @@ def until(condition: Callable[[], object], seconds: float) -> None:
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Path:
-    """A folder of pictures by category: 24 products, each of a colour of its own."""
+    """A folder of pictures by category: 24 products, each of a colour of its own on a ground of another."""
     folder = tmp_path / "catalogue"
     for number in range(24):
         path = folder / ("mugs", "vases", "lamps")[number % 3] / f"P{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 64), f"hsl({number * 15}, 80%, 50%)").save(path)
+        picture = Image.new("RGB", (96, 96), f"hsl({number * 40 % 360}, 30%, 85%)")
+        ImageDraw.Draw(picture).ellipse((16, 24, 80, 72), f"hsl({number * 15}, 80%, 45%)")
+        picture.save(path)
     return folder
 
 
