@@ -37,9 +37,9 @@ class ApproximateSettings:
     exact: ExactSettings = field(default_factory=lambda: ExactSettings(storage="float16"))
     graph_from: int = 100_000
     directions: int = 127
-    looked_at: int = 96
+    looked_at: int = 128
     make_graph: Callable[[int], NearVectors] = NearRows
-    effort: int = 192
+    effort: int = 384
 
 
 class ApproximateIndex(ExactIndex):

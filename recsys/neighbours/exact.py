@@ -143,9 +143,12 @@ class ExactIndex:
         row = self._vectors.row_of.get(product_id)
         if row is None:
             return []
-        products, scores = self._shown_lists(np.array([row]))
-        there = products[0] >= 0
-        return self._named(products[0, there], scores[0, there])
+        if self._touched:
+            products, scores = (part[0] for part in self._shown_lists(np.array([row])))
+        else:  # as it was taken, so as it is
+            products, scores = self._taken.products[row], self._taken.scores[row]
+        there = products >= 0
+        return self._named(products[there], scores[there])
 
     @property
     def recall(self) -> float:
