@@ -22,11 +22,11 @@ $(BIN)/.ready: requirements/dev.txt pyproject.toml
 demo: setup ## a shop, its shoppers and its recommendations, live (CATALOG=folder for your own products)
 	$(BIN)/recsys demo $(if $(CATALOG),--catalog $(CATALOG))
 
-test: setup lint ## everything: lint, types, unit, contract and Kafka tests
-	$(BIN)/python -m pytest
+test: lint unit ## everything: lint, types, unit, contract and Kafka tests
+	$(BIN)/python -m pytest tests/contract tests/integration tests/browser
 
-unit: setup ## the fast tests alone, without Kafka
-	$(BIN)/python -m pytest tests/unit
+unit: setup ## the fast tests alone, without Kafka, on all cores
+	$(BIN)/python -m pytest -n auto tests/unit
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from schemas.errors import RecsysError
 from schemas.kafka_settings import KafkaSettings
@@ -20,6 +21,12 @@ REQUIRED = os.environ.get("RECSYS_REQUIRE_KAFKA") == "1"
 """Set by the gate: then a Kafka that cannot be had fails the tests instead of skipping them."""
 
 _FIXTURES = {"kafka", "kafka_cluster", "embedded_kafka"}
+
+# The same examples in every run, and as many as make a suite that is run often; look further now and then with
+# `pytest --hypothesis-profile thorough`. A busy machine fails nothing.
+settings.register_profile("suite", max_examples=30, derandomize=True, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

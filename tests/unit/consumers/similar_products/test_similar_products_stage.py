@@ -5,7 +5,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -331,7 +331,6 @@ def begun(max_batch_records: int = 2_000) -> Shop:
     return shop
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS, st.data())
 def test_a_batch_equals_one_by_one(steps: list[Step], data: st.DataObject) -> None:
     at_once, one_by_one = begun(), begun(max_batch_records=1)
@@ -345,7 +344,6 @@ def test_a_batch_equals_one_by_one(steps: list[Step], data: st.DataObject) -> No
     assert at_once.items() == one_by_one.items()
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS, st.data())
 def test_a_crash_and_a_restore_equal_no_crash(steps: list[Step], data: st.DataObject) -> None:
     crashing, calm = begun(), begun()
