@@ -26,7 +26,7 @@ test: lint unit ## everything: lint, types, unit, contract and Kafka tests
 	$(BIN)/python -m pytest tests/contract tests/integration tests/browser
 
 unit: setup ## the fast tests alone, without Kafka, on all cores
-	$(BIN)/python -m pytest -n auto tests/unit
+	$(BIN)/python -m pytest -n auto -p no:schemathesis tests/unit
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

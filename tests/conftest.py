@@ -24,7 +24,7 @@ _FIXTURES = {"kafka", "kafka_cluster", "embedded_kafka"}
 
 # The same examples in every run, and as many as make a suite that is run often; look further now and then with
 # `pytest --hypothesis-profile thorough`. A busy machine fails nothing.
-settings.register_profile("suite", max_examples=30, derandomize=True, deadline=None)
+settings.register_profile("suite", max_examples=20, derandomize=True, deadline=None)
 settings.register_profile("thorough", max_examples=500, deadline=None)
 settings.load_profile("suite")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.attribution import AttributionRules, Journey, TracedEvent
@@ -180,7 +180,6 @@ _events = st.one_of(
 _scripts = st.lists(_events, max_size=14, unique_by=lambda event: event.event_id)
 
 
-@settings(max_examples=30, deadline=None)
 @given(_scripts, st.randoms(use_true_random=False))
 def test_the_order_of_arrival_and_repetition_do_not_matter(script: list[TracedEvent], random: Random) -> None:
     shuffled = [*script, *script[:5]]
@@ -188,7 +187,6 @@ def test_the_order_of_arrival_and_repetition_do_not_matter(script: list[TracedEv
     assert without_revisions(outcomes_of(shuffled)) == without_revisions(outcomes_of(script))
 
 
-@settings(max_examples=25, deadline=None)
 @given(_scripts)
 def test_a_batch_equals_its_events_one_by_one(script: list[TracedEvent]) -> None:
     journey = Journey(RULES)
@@ -199,7 +197,6 @@ def test_a_batch_equals_its_events_one_by_one(script: list[TracedEvent]) -> None
     assert set(journey.published()) == batch.keys()
 
 
-@settings(max_examples=25, deadline=None)
 @given(_scripts)
 def test_a_journey_is_the_same_after_it_was_put_away(script: list[TracedEvent]) -> None:
     journey = Journey(RULES)

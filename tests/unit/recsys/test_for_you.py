@@ -3,7 +3,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.for_you import ForYou, ScoringRules
@@ -113,7 +113,6 @@ EVENTS = st.tuples(st.sampled_from("abcdepq"), st.sampled_from(list(Action)), st
 
 
 @given(st.lists(st.lists(EVENTS, max_size=8), min_size=1, max_size=12), st.integers(1, 6), st.integers(1, 4))
-@settings(max_examples=40)
 def test_many_lists_are_those_that_each_history_has_alone(
     shoppers: list[list[tuple[str, int, float]]], n: int, at_once: int
 ) -> None:

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.decay import Decay
@@ -157,7 +157,6 @@ def test_a_snapshot_restores_the_row_and_reading_leaves_it_equal(batches: list[C
         assert encode(restored.snapshot()) == before
 
 
-@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 100), st.floats(0.01, 1.0)), max_size=80))
 def test_a_row_stays_bounded_and_what_is_cut_is_weak(arrivals: list[tuple[int, int, float]]) -> None:
     rules = RowRules(Decay(DAY_MS), max_companions=8, list_length=5)
@@ -181,7 +180,6 @@ def test_rare_purchases_are_not_pushed_out_by_views() -> None:
     assert len(row.companion_ids) < rules.cut_at
 
 
-@settings(max_examples=60)
 @given(st.lists(st.one_of(messages, st.sampled_from(["p", "q"])), max_size=12))
 def test_the_index_names_exactly_the_rows_that_hold_a_companion(steps: list[CoVisits | str]) -> None:
     rules = replace(RULES, max_companions=4)

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.catalogue import Catalogue
@@ -182,7 +182,6 @@ def test_a_batch_equals_one_by_one(batches: list[CoVisits]) -> None:
         assert_close(at_once.snapshot(product_id), state)
 
 
-@settings(max_examples=50)
 @given(st.lists(messages, max_size=6))
 def test_a_snapshot_restores_the_weights_and_reading_leaves_them_equal(batches: list[CoVisits]) -> None:
     popularity = popularity_of(*batches)

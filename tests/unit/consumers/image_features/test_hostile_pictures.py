@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -192,7 +192,6 @@ MAGIC = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WE
 SEEDS = [saved(scene(size=(40, 30)), format_) for format_ in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")]
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(SEEDS), st.data())
 def test_damaged_files_give_a_picture_or_an_error(seed: bytes, data: st.DataObject) -> None:
     damaged = bytearray(seed)
@@ -207,7 +206,6 @@ def test_damaged_files_give_a_picture_or_an_error(seed: bytes, data: st.DataObje
     assert (pixels.shape, pixels.dtype) == ((224, 224, 3), np.uint8)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(MAGIC), st.binary(max_size=300))
 def test_any_bytes_give_a_picture_or_an_error(magic: bytes, rest: bytes) -> None:
     with contextlib.suppress(ImageError):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -66,7 +66,6 @@ def test_the_whole_photo_is_taken_where_nothing_stands_out_or_all_does() -> None
     assert object_box(on_a_table(mug((12, 12)), (400, 300))) is None
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 10_000))
 def test_a_box_lies_within_the_picture(width: int, height: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.interactions.stage import InteractionsStage
@@ -127,7 +127,6 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.lists(steps, min_size=1, max_size=10))
 def test_crashes_anywhere_lead_to_the_same_tables(script: list[tuple[str, str, int, str]]) -> None:
     calm, stormy = Shop(), Shop()

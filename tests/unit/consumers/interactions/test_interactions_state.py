@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.interactions.settings import BlendSettings, InteractionSettings
@@ -136,7 +136,6 @@ scripts = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(scripts, st.integers(2, 5))
 def test_a_batch_equals_one_by_one(script: list[tuple[int, str, str, int, str]], max_batch_records: int) -> None:
     singly, batched = Shop(max_batch_records=1), Shop(max_batch_records)
@@ -153,7 +152,6 @@ def test_a_batch_equals_one_by_one(script: list[tuple[int, str, str, int, str]],
     assert batched.worker.processed == singly.worker.processed
 
 
-@settings(max_examples=20, deadline=None)
 @given(scripts)
 def test_forgetting_a_user_equals_never_having_seen_them(script: list[tuple[int, str, str, int, str]]) -> None:
     forgetful, innocent = Shop(), Shop()

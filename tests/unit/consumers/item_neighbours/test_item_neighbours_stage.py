@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.item_neighbours.settings import ItemNeighbourSettings
@@ -252,7 +252,6 @@ def play(shop: Shop, step: tuple[object, ...]) -> None:
             shop.create(product, in_stock=False)
 
 
-@settings(max_examples=25, deadline=None)
 @given(steps, st.data())
 def test_crashes_anywhere_lead_to_the_same_tables(script: list[tuple[object, ...]], data: st.DataObject) -> None:
     calm, stormy = Shop(), Shop()
@@ -287,7 +286,6 @@ def test_crashes_anywhere_lead_to_the_same_tables(script: list[tuple[object, ...
             assert getattr(other, name) == pytest.approx(getattr(state, name), rel=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(visits, min_size=1, max_size=12))
 def test_a_batch_equals_one_by_one(script: list[tuple[object, ...]]) -> None:
     many, single = Shop(), Shop(max_batch_records=1)

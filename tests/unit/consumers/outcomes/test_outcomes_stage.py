@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.outcomes.settings import OutcomeSettings
@@ -158,7 +158,6 @@ def event_of(step: tuple[str, str, int]) -> Event:
     return impression(user, at_ms) if name == "impression" else click(user, at_ms)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.lists(_step, max_size=4), st.sampled_from(["", "before", "after"])), max_size=5))
 def test_a_crash_leaves_what_no_crash_leaves_and_a_replay_changes_nothing(
     script: list[tuple[list[tuple[str, str, int]], str]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from last_seen import POISON, LastSeen, LastSeenByOne
 
@@ -99,7 +99,6 @@ def play(stage: type[Stage], steps: Sequence[tuple[str, str, str]], *, disturbed
     return group
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.sampled_from((LastSeen, LastSeenByOne)), st.lists(STEPS, max_size=40))
 def test_disturbances_leave_no_trace(stage: type[Stage], steps: Sequence[tuple[str, str, str]]) -> None:
     undisturbed = play(stage, steps, disturbed=False)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -263,7 +263,6 @@ def play(shop: Shop, step: tuple[object, ...]) -> None:
             shop.create(product, "hats", in_stock=False)
 
 
-@settings(max_examples=25, deadline=None)
 @given(steps, st.data())
 def test_crashes_anywhere_lead_to_the_same_tables(script: list[tuple[object, ...]], data: st.DataObject) -> None:
     calm, stormy = Shop(), Shop()

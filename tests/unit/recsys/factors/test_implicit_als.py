@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.factors.initial import initial_vectors
@@ -22,7 +22,6 @@ def normal_equations(gram, vectors, weights, alpha, expected, pull=0.0):  # type
     return np.linalg.solve(left, right + np.zeros(len(gram)))
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.booleans(), st.integers(0, 2**32 - 1))
 def test_a_fold_in_solves_the_normal_equations(counts: list[int], informed: bool, seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.neighbours import ApproximateIndex, ApproximateSettings, Changes, ExactIndex, ExactSettings
@@ -64,7 +64,6 @@ class Reference:
         return sorted(others, key=lambda i: (-cosine(self.vectors[product_id], self.vectors[i]), i))[:3]
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(changes(), min_size=1, max_size=8), st.sampled_from(SCOPES), st.integers(0, 2))
 def test_lists_within_a_scope_equal_a_computation_from_nothing(
     batches: list[Changes], scope: Scope, margin: int

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.neighbours import Changes, ExactIndex, ExactSettings, Neighbour, id_order
@@ -77,7 +77,6 @@ def small(**changed: Any) -> ExactSettings:
     return ExactSettings(**({"list_length": 3, "margin": 1, "batch_queries": 3, "block_rows": 5} | changed))
 
 
-@settings(max_examples=35)
 @given(st.lists(changes(), min_size=1, max_size=8), st.integers(0, 3), st.sampled_from(["float16", "float32"]))
 def test_lists_equal_a_computation_from_nothing(batches: list[Changes], margin: int, storage: str) -> None:
     check_against_reference(batches, margin=margin, storage=storage)
@@ -93,7 +92,6 @@ def check_against_reference(batches: list[Changes], **changed: Any) -> None:
     assert len(index) == len(reference.vectors)
 
 
-@settings(max_examples=25)
 @given(st.permutations(IDS), st.lists(st.sampled_from(IDS), max_size=14))
 def test_ties_are_broken_alike_where_labels_of_ids_are_dealt_anew(arriving: list[str], leaving: list[str]) -> None:
     same, other = unit([1, 1, 0, 0, 0, 0]), unit([1, 0, 0, 0, 0, 0])
@@ -105,7 +103,6 @@ def test_ties_are_broken_alike_where_labels_of_ids_are_dealt_anew(arriving: list
         check_against_reference(batches)
 
 
-@settings(max_examples=25)
 @given(st.lists(changes(), min_size=1, max_size=6), st.data())
 def test_a_list_that_differs_is_reported_once(batches: list[Changes], data: st.DataObject) -> None:
     index = ExactIndex(DIMENSIONS, small())
@@ -124,7 +121,6 @@ def test_a_list_that_differs_is_reported_once(batches: list[Changes], data: st.D
             taken = lists
 
 
-@settings(max_examples=25)
 @given(st.lists(changes(), min_size=1, max_size=4), VECTORS, st.integers(1, 6))
 def test_a_search_finds_the_nearest(batches: list[Changes], vector: Vector, count: int) -> None:
     index, reference = ExactIndex(DIMENSIONS, small()), Reference(count)

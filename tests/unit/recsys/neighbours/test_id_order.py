@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.neighbours import id_order
@@ -10,7 +10,6 @@ from recsys.neighbours.id_order import IdOrder
 BATCHES = st.lists(st.tuples(st.booleans(), st.sets(st.text("abc", max_size=4), max_size=10)), max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
 @given(BATCHES, st.sampled_from([2, 8, 1 << 32]))
 def test_labels_stand_in_the_order_of_the_ids(batches: list[tuple[bool, set[str]]], step: int) -> None:
     known: dict[str, int] = {}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.neighbours import Changes, ExactIndex, ExactSettings
@@ -74,7 +74,6 @@ def changes(draw: st.DrawFn) -> Changes:
     return Changes(vectors, removed, draw(st.dictionaries(st.sampled_from(IDS), st.booleans(), max_size=3)))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(changes(), min_size=1, max_size=7), st.integers(0, 4))
 def test_lists_without_near_duplicates_equal_a_computation_from_nothing(
     batches: list[Changes], margin: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.neighbours import ExactIndex, ExactSettings
@@ -108,7 +108,6 @@ def test_an_encoder_whose_products_are_all_gone_is_not_waited_for() -> None:
     assert (kept.served, lists(kept)) == ("new", {"f": ["g"], "g": ["f"]})
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(["old", "both", "tried", "gone"])), max_size=12))
 def test_no_list_mixes_two_encoders_and_each_is_as_long_as_it_can_be(changes: list[tuple[str, str]]) -> None:
     kept = shop()

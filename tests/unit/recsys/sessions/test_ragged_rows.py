@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.sessions.ragged_rows import RaggedRows
@@ -40,7 +40,6 @@ def apply(made: RaggedRows, expected: list[list[int]], what: str, content: dict[
             del expected[row][place]
 
 
-@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_rows_hold_what_lists_would(done: list[tuple[str, dict[int, list[int]]]]) -> None:
     made, expected = RaggedRows(np.int32, np.float64), [[] for _ in range(ROWS)]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.sessions.index import SessionIndex, SessionRules, Sessions
@@ -80,7 +80,6 @@ RULES = VmisRules(recent_sessions=3, neighbours=2, max_items=4)
 queries_of = st.lists(st.lists(st.integers(-1, 11), max_size=6, unique=True), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
 @given(states(), queries_of)
 def test_the_stream_answers_as_the_definition_says(
     state: dict[str, dict[int, int]], queries: list[list[int]]
@@ -92,7 +91,6 @@ def test_the_stream_answers_as_the_definition_says(
         )
 
 
-@settings(max_examples=25, deadline=None)
 @given(states(), states(), states(), st.randoms(use_true_random=False), queries_of)
 def test_only_what_the_sessions_are_now_matters(before, other, state, random, queries) -> None:  # type: ignore[no-untyped-def]
     """Whatever they were before, in whatever order they came, one by one or at once, and who was forgotten."""
@@ -108,14 +106,12 @@ def test_only_what_the_sessions_are_now_matters(before, other, state, random, qu
     assert all(index.session(name) == own for name, own in state.items())
 
 
-@settings(max_examples=25, deadline=None)
 @given(states(), queries_of)
 def test_a_batch_of_queries_equals_one_by_one(state: dict[str, dict[int, int]], queries: list[list[int]]) -> None:
     index = index_of(state)
     assert ask(index, queries, RULES) == [ask(index, [query], RULES)[0] for query in queries]
 
 
-@settings(max_examples=25, deadline=None)
 @given(states(), queries_of)
 def test_who_asks_does_not_speak_for_himself(state: dict[str, dict[int, int]], queries: list[list[int]]) -> None:
     rules = VmisRules(recent_sessions=100, neighbours=100)
