@@ -72,12 +72,17 @@ class Duplicates:
 
 
 def without_near_duplicates(
-    products: NDArray[np.int32], scores: Scores, twins: Callable[[Ints], NDArray[np.int32]], rows: Ints
+    products: NDArray[np.int32],
+    scores: Scores,
+    twins: Callable[[Ints], NDArray[np.int32]],
+    rows: Ints,
+    spare: int,
 ) -> tuple[NDArray[np.int32], Scores]:
     """Lists (n, m) of products, best first, of ``rows`` (n,), without those that show what another one does.
 
     ``twins`` gives for rows the products of their own lists that show the same, -1 in between. A product goes
-    where it shows the same as the list's own, or as one before it that stays.
+    where it shows the same as the list's own, or as one before it that stays. Where that would be more than half
+    of a list, its pictures are more alike than the measure tells apart, and only the first ``spare`` go.
     """
     products, scores = products.copy(), scores.copy()
     own = twins(rows)
@@ -97,6 +102,8 @@ def without_near_duplicates(
                     gone[number, place] = True
                 else:
                     kept.add(product)
+    many = 2 * gone.sum(axis=1, keepdims=True) > (products >= 0).sum(axis=1, keepdims=True)
+    gone &= ~many | (gone.cumsum(axis=1) <= spare)
     products[gone], scores[gone] = -1, -np.inf
     order = np.argsort(products < 0, axis=1, kind="stable")
     return np.take_along_axis(products, order, axis=1), np.take_along_axis(scores, order, axis=1)

@@ -174,7 +174,7 @@ class ExactIndex:
         looked_at = self._settings.looked_at
         products, scores = self._lists.products[rows, :looked_at], self._lists.scores[rows, :looked_at]
         if self._settings.near_duplicate <= 1:
-            products, scores = without_near_duplicates(products, scores, self._twins, rows)
+            products, scores = without_near_duplicates(products, scores, self._twins, rows, self._settings.spare)
         return products[:, : self._shown], scores[:, : self._shown]
 
     def _twins(self, rows: Ints) -> NDArray[np.int32]:
