@@ -75,6 +75,11 @@ class _Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(0)
 
+    @property
+    def closed(self) -> bool:
+        """True once the server has let go of it, as servers do with one that is idle."""
+        return self._transport is None or self._transport.is_closing()
+
     def close(self) -> None:
         """Close it."""
         if self._transport is not None:
@@ -94,15 +99,12 @@ class HttpLoad:
 
     def __init__(self, host: str, port: int, connections: int) -> None:
         self._host, self._port, self._number = host, port, connections
-        self._all: list[_Connection] = []
+        self._all: set[_Connection] = set()
         self._free: asyncio.Queue[_Connection] = asyncio.Queue()
 
     async def __aenter__(self) -> HttpLoad:
-        loop = asyncio.get_running_loop()
         for _ in range(self._number):
-            _, connection = await loop.create_connection(_Connection, self._host, self._port)
-            self._all.append(connection)
-            self._free.put_nowait(connection)
+            self._free.put_nowait(await self._connect())
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -143,9 +145,17 @@ class HttpLoad:
         result.seconds = loop.time() - began
         return result
 
+    async def _connect(self) -> _Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
+        self._all.add(connection)
+        return connection
+
     async def _one(self, request: bytes, due: float, expected: int, result: LoadResult) -> None:
         connection = await self._free.get()
         try:
+            if connection.closed:
+                self._all.discard(connection)
+                connection = await self._connect()
             status = await connection.ask(request)
         finally:
             self._free.put_nowait(connection)
