@@ -41,4 +41,5 @@ def run(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it raises is said by us, and it logs each retry
     configuration = load()
+    os.nice(configuration.runtime.niceness)
     run_stage(make_stage(stage, configuration), configuration.kafka, configuration.runtime)

@@ -63,6 +63,12 @@ class RuntimeSettings(BaseModel):
     reconnect_backoff_max_ms: int = Field(
         default=1_000, ge=50, description="longest wait before a lost connection is tried again"
     )
+    niceness: int = Field(
+        default=15,
+        ge=0,
+        le=19,
+        description="how far a stage's process steps back on a machine that is shared with what answers shoppers",
+    )
     metrics_host: str = Field(default="127.0.0.1", description="address that metrics are served on")
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="port of the metrics; 0 takes any free one")
 
