@@ -2,9 +2,8 @@
 
     python -m benchmarks.embed_process FOLDER [keras]
 
-Says ``{"ready_s": …}`` since the process began when the first vector is there, then pictures a second and resident
-memory for each round. With ``keras`` the same pictures, fetched and cleaned by the same threads, go through
-``model.predict`` of the same network.
+Says ``{}`` when the first vector is there, then pictures a second and resident memory for each round. With
+``keras`` the same pictures, fetched and cleaned by the same threads, go through ``model.predict`` of that network.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def main() -> None:
     urls = {path.name: path.relative_to(folder).as_posix() for path in picture_files(folder)}
     embed = _keras(settings) if sys.argv[2:] == ["keras"] else _ours(settings)
     process = psutil.Process()
-    _say(ready_s=time.time() - process.create_time())
+    _say()
     embed(dict(list(urls.items())[:_WARM_UP]))
     for _ in sys.stdin:
         start = time.perf_counter()

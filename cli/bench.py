@@ -6,12 +6,13 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from cli.progress import progress
 
 app = typer.Typer(
     help="Measure freshness and throughput, on the embedded Kafka or the one that is configured.",
@@ -19,7 +20,6 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
-Report = Callable[[str, int, int], None]
 
 
 @app.command()
@@ -40,7 +40,7 @@ def freshness(
     with (
         bench_cluster(load().kafka) as kafka,
         tempfile.TemporaryDirectory(prefix="recsys-bench-", ignore_cleanup_errors=True) as folder,
-        _progress() as report,
+        progress() as report,
     ):
         result = bench_freshness(kafka, Path(folder), bench, report)
     _print(result, as_json)
@@ -58,7 +58,7 @@ def stream(
     from benchmarks.stream import StreamBench, bench_stream
     from consumers.configuration import load
 
-    with bench_cluster(load().kafka) as kafka, _progress() as report:
+    with bench_cluster(load().kafka) as kafka, progress() as report:
         result = bench_stream(kafka, StreamBench(events=events), lambda done, total: report("events", done, total))
     _print(result, as_json)
 
@@ -79,7 +79,7 @@ def api(
     with (
         bench_cluster(load().kafka) as kafka,
         tempfile.TemporaryDirectory(prefix="recsys-bench-", ignore_cleanup_errors=True) as folder,
-        _progress() as report,
+        progress() as report,
     ):
         result = bench_api(kafka, Path(folder), bench, report)
     _print(result, as_json)
@@ -93,7 +93,7 @@ def photo(
     """CPU time of one core that a search by photo takes; needs no Kafka."""
     from benchmarks.photo_search import PhotoBench, bench_photo_search
 
-    with _progress() as report:
+    with progress() as report:
         result = bench_photo_search(PhotoBench(products), lambda done, total: report("products", done, total))
     _print(result, as_json)
 
@@ -115,7 +115,7 @@ def neighbours(
     configured = load().similar_products.model_dump()
     settings = SimilarProductsSettings(**{**configured, **({"search": search} if search else {})})
     bench = NeighbourBench(products, settings=settings)
-    with _progress() as report:
+    with progress() as report:
         result = bench_neighbours(bench, lambda done, total: report("products", done, total))
     _print(result, as_json)
 
@@ -125,7 +125,7 @@ def behaviour(as_json: Json = False) -> None:
     """What an event and a list cost, and what the state takes, in shops of four sizes; needs no Kafka."""
     from benchmarks.behaviour import bench_behaviour
 
-    with _progress() as report:
+    with progress() as report:
         result = bench_behaviour(on_progress=lambda done, total: report("shoppers", done, total))
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
@@ -149,29 +149,11 @@ def embed(
 
     with (
         tempfile.TemporaryDirectory(prefix="recsys-bench-", ignore_cleanup_errors=True) as folder,
-        _progress() as report,
+        progress() as report,
     ):
         bench = EmbedBench(images, rounds=rounds)
         result = bench_embed(Path(folder), bench, lambda done, total: report("rounds", done, total))
     _print(result, as_json)
-
-
-@contextmanager
-def _progress() -> Iterator[Report]:
-    """One bar a step on standard error."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
-    console = Console(stderr=True)
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as progress:
-        tasks: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
-        yield report
 
 
 def _print(result: Mapping[str, Any], as_json: bool) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli.progress import progress
 from schemas.errors import ConfigurationError
 
 app = typer.Typer(
@@ -19,7 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-OnProgress = Callable[[str, int, int], None]
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON alone on standard output")]
 Output = Annotated[Path | None, typer.Option(help="the file to make; unset: NAME.tflite in images.encoders_dir")]
@@ -139,7 +139,7 @@ def tune(
             epochs=epochs,
             seed=seed,
         )
-        with _progress() as on_progress:
+        with progress() as on_progress:
             tuned = train(options, images, on_progress)
             found = _exported(tuned.exported) | {
                 "epochs": tuned.fitted.best_epoch,
@@ -185,24 +185,6 @@ def _tensorflow() -> Iterator[None]:
         raise ConfigurationError(
             f"networks are made with {error.name}, which is not installed: pip install -r requirements/train.txt"
         ) from error
-
-
-@contextmanager
-def _progress() -> Iterator[OnProgress]:
-    """A bar on standard error for each thing that is done in turn."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, Any] = {}
-
-        def on_progress(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bar.add_task(doing, total=total)
-            bar.update(tasks[doing], completed=done)
-
-        yield on_progress
 
 
 def _print(report: Mapping[str, Any], as_json: bool) -> None:

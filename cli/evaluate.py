@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from cli.progress import progress
 
 app = typer.Typer(
     help="Measure the recommendations on recorded data, with the stages' own code and no Kafka.",
@@ -17,7 +18,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-OnProgress = Callable[[str, int, int], None]
 
 Existing = typer.Option(exists=True, dir_okay=False, readable=True)
 Length = Annotated[int, typer.Option("--k", min=1, max=1_000, help="how much of a list counts")]
@@ -71,7 +71,7 @@ def holdout(
 
     files = HoldoutFiles(events, test, parse_mapping(mapping))
     configuration = load()
-    with _progress() as on_progress:
+    with progress(transient=True) as on_progress:
         report = evaluate_holdout(files, configuration, k, on_progress)
     _print(f"holdout of {test.name} after {events.name}", report, as_json)
 
@@ -98,7 +98,7 @@ def next_item(
 
     files = NextItemFiles(train, test, positions, parse_mapping(mapping))
     configuration = load()
-    with _progress() as on_progress:
+    with progress(transient=True) as on_progress:
         report = evaluate_next_item(files, configuration, k, on_progress)
     _print(f"next item in {test.name} after {train.name}", report, as_json)
 
@@ -124,29 +124,11 @@ def similar(
     images = load().images
     if encoder is not None:
         images = images.model_copy(update={"encoder": encoder})
-    with _progress() as on_progress:
+    with progress(transient=True) as on_progress:
         report = evaluate_similar(
             catalog, queries, k, lambda done, total: on_progress("embedding", done, total), images
         )
     _print(f"similar products in {catalog.name}", report, as_json)
-
-
-@contextmanager
-def _progress() -> Iterator[OnProgress]:
-    """A bar on standard error; one for each thing that is done in turn."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def on_progress(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bar.add_task(doing, total=total)
-            bar.update(tasks[doing], completed=done)
-
-        yield on_progress
 
 
 def _print(title: str, report: Mapping[str, Any], as_json: bool) -> None:

@@ -6,7 +6,7 @@ Training runs through the stages' own code on the in-memory log. Asking for list
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from cli.evaluation_files import (
     read_test_products,
     session_views,
 )
+from cli.progress import OnProgress
 from consumers.configuration import Configuration
 from consumers.flow import BehaviourFlow
 from producers.clickstream import ShopperEvent
@@ -31,9 +32,6 @@ from producers.errors import UnreadableSourceError
 from recsys.evaluation.ranking import RankingEvaluation, RankingMetrics
 from recsys.histories import History, HistoryRules, history_event
 from schemas.events import Action, PdpView, ProductCreated
-
-OnProgress = Callable[[str, int, int], None]
-"""Told what is being done, how many are done, and of how many."""
 
 
 class Trained(NamedTuple):

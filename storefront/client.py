@@ -11,6 +11,7 @@ Events are sent again, with the same event_id, while the server says that Kafka 
 from __future__ import annotations
 
 import json
+import random
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ __all__ = [
 
 _AGAIN = frozenset({429, 503})
 _LONGEST_WAIT_SECONDS = 30.0
+_JITTER = 1.5
 _SILENCE_SECONDS = 60.0
 """A stream that sends no heartbeat for so long is dead."""
 
@@ -188,7 +190,7 @@ class ShopApi:
                 failures += 1
                 if failures >= self._attempts:
                     raise ApiError(0, f"the server cannot be reached: {error}") from error
-            time.sleep(min(2.0**failures, _LONGEST_WAIT_SECONDS))
+            _wait(2.0**failures)
 
     def close(self) -> None:
         """Release the connections."""
@@ -214,10 +216,10 @@ class ShopApi:
             except httpx.TransportError as error:
                 if last:
                     raise ApiError(0, f"the server cannot be reached: {error}") from error
-                time.sleep(min(0.1 * 2.0**attempt, _LONGEST_WAIT_SECONDS))
+                _wait(0.1 * 2.0**attempt)
                 continue
             if response.status_code in _AGAIN and not last:
-                time.sleep(_retry_after_seconds(response))
+                _wait(_retry_after_seconds(response))
                 continue
             if response.is_error:
                 raise _refusal(response)
@@ -255,9 +257,14 @@ def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
+def _wait(seconds: float) -> None:
+    """Up to half as long again, so that clients that were refused together do not come back together."""
+    time.sleep(min(seconds * random.uniform(1.0, _JITTER), _LONGEST_WAIT_SECONDS))
+
+
 def _retry_after_seconds(response: httpx.Response) -> float:
     text = response.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_WAIT_SECONDS) if text.isascii() and text.isdigit() else 1.0
+    return float(text) if text.isascii() and text.isdigit() else 1.0
 
 
 def _refusal(response: httpx.Response) -> ApiError:

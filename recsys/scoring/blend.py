@@ -18,7 +18,7 @@ from schemas.events import ListedProduct, Reason
 _MAX_QUERIES = 128
 """Queries that are worked on at once at most: what they lead to fits a core's cache."""
 _MAX_KEYS = 4_000_000
-"""Products times queries at once at most, if there is more than one query; 4 bytes each."""
+"""Products times queries at once at most, if there is more than one query; 8 bytes each."""
 
 
 class Blend:

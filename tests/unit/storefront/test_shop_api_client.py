@@ -26,6 +26,7 @@ class Bridge(httpx.BaseTransport):
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
     monkeypatch.setattr("storefront.client.time.sleep", waited.append)
+    monkeypatch.setattr("storefront.client.random.uniform", lambda least, most: least)
     return waited
 
 
