@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"schemas", "recsys", "consumers", "producers", "storefront", "deploy", "training", "benchmarks"},
 }
 
-CORE_LIBRARIES = {"schemas", "recsys", "numpy", "scipy", "sklearn", "faiss"}
+CORE_LIBRARIES = {"schemas", "recsys", "numba", "numpy", "scipy", "sklearn", "faiss"}
 CORE_STANDARD_LIBRARY = {
     "__future__", "abc", "array", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools",
     "hashlib", "heapq", "itertools", "math", "operator", "random", "re", "struct", "types", "typing",
