@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from recsys.catalogue import Catalogue, CatalogueChange
 from recsys.histories import History
-from recsys.scoring.blend import Blend
+from recsys.scoring.blend import MAX_QUERIES, Blend
 from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
 from recsys.scoring.query import QueryRules, make_queries
@@ -85,7 +85,7 @@ class ForYou:
 
     def recommend_many(self, histories: Sequence[tuple[str, History]], n: int) -> Iterator[list[ListedProduct]]:
         """The lists of several subjects' histories, each as ``recommend`` gives it."""
-        at_once = self._blend.max_queries
+        at_once = MAX_QUERIES
         for start in range(0, len(histories), at_once):
             yield from self._recommend(histories[start : start + at_once], n)
 

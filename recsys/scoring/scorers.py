@@ -15,8 +15,8 @@ from recsys.scoring.slots import Floats, Slots
 class Scored(NamedTuple):
     """What speaks for which products, in which query. A product may be there several times: its scores add up.
 
-    ``owners`` are the numbers of the queries, in any order; ``because`` holds positions in the columns of the
-    queries, -1 where there is none. A score of zero is nothing.
+    ``owners`` are the numbers of the queries, ascending; ``because`` holds positions in the columns of the
+    queries, -1 where there is none. No score is below zero, and zero is nothing.
     """
 
     owners: Numbers

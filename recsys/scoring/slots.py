@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ class ProductSlots:
         self.ids: list[str] = []
         """Product ids by number."""
         self.recommendable: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, bool)
+        self.ties: NDArray[np.uint64] = np.zeros(_FIRST_CAPACITY, np.uint64)
+        """A hash of each product's id: of products with equal scores the smaller goes first."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,4 +64,6 @@ class ProductSlots:
         self.ids.append(product_id)
         if slot == len(self.recommendable):
             self.recommendable = np.concatenate([self.recommendable, np.zeros(slot, bool)])
+            self.ties = np.concatenate([self.ties, np.zeros(slot, np.uint64)])
+        self.ties[slot] = int.from_bytes(blake2b(product_id.encode(), digest_size=8).digest(), "little")
         self.recommendable[slot] = self._catalogue.is_recommendable(product_id)
