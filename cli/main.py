@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from cli import bench, config, encoder, evaluate, experiment, kafka, publish, rules
 from cli.demo import demo
+from cli.refit import refit
 from cli.run import run
 from cli.search import search
 from cli.serve import serve
@@ -34,6 +35,7 @@ app.add_typer(encoder.app, name="encoder")
 app.add_typer(rules.app, name="rules")
 app.add_typer(experiment.app, name="experiment")
 app.command()(run)
+app.command()(refit)
 app.command()(serve)
 app.command()(demo)
 app.command()(simulate)

@@ -340,6 +340,19 @@ class ItemFactors:
     generation: int
     vector: bytes
     event_time_ms: int
+    generation_items: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RefitFactors:
+    """A part of what a full refit found; ``vectors`` are float32, little-endian, product after product."""
+
+    generation: int
+    part: int
+    parts: int
+    product_ids: Sequence[str]
+    vectors: bytes
+    event_time_ms: int
 
 
 class ListedProduct(NamedTuple):
@@ -452,6 +465,7 @@ Event = (
     | TrendingState
     | SimilarState
     | ItemFactors
+    | RefitFactors
     | RecommendationUpdated
     | OutcomeState
     | RecommendationOutcome

@@ -20,6 +20,8 @@ def key_of(event: events.Event) -> str:
         return event.user_id
     if isinstance(event, events.SimilarState):
         return event.encoder_id
+    if isinstance(event, events.RefitFactors):
+        return str(event.part)
     return event.product_id
 
 

@@ -33,6 +33,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "trending-state": events.TrendingState,
     "similar-state": events.SimilarState,
     "item-factors": events.ItemFactors,
+    "refit-factors": events.RefitFactors,
     "recommendation-updated": events.RecommendationUpdated,
     "outcome-state": events.OutcomeState,
     "recommendation-outcomes": events.RecommendationOutcome,

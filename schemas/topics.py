@@ -64,6 +64,7 @@ TRENDING_STATE = Topic("trending-state", "product_id", "compact")
 SIMILAR_STATE = Topic("similar-state", "encoder_id", "compact")
 CO_VISITS = Topic("co-visits", "product_id", "delete", retention_ms=7 * DAY_MS)
 ITEM_FACTORS = Topic("item-factors", "product_id", "compact")
+REFIT_FACTORS = Topic("refit-factors", "part", "compact")
 RECOMMENDATION_UPDATED = Topic("recommendation-updated", "kind:subject", "compact")
 OUTCOME_STATE = Topic("outcome-state", "user_id", "compact")
 RECOMMENDATION_OUTCOMES = Topic("recommendation-outcomes", "event_id", "compact,delete", retention_ms=400 * DAY_MS)
@@ -86,6 +87,7 @@ TOPICS: dict[str, Topic] = {
         SIMILAR_STATE,
         CO_VISITS,
         ITEM_FACTORS,
+        REFIT_FACTORS,
         RECOMMENDATION_UPDATED,
         OUTCOME_STATE,
         RECOMMENDATION_OUTCOMES,

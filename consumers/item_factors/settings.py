@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.factors.learner import FactorRules
+from recsys.factors.refit import RefitRules
 from recsys.sessions.index import SessionRules
 
 _DAY_MS = 86_400_000
@@ -35,6 +36,11 @@ class ItemFactorSettings(BaseModel):
     max_users: int = Field(default=200_000, ge=8, description="shoppers that are learnt from")
     batch_histories: int = Field(default=5_000, ge=1, description="histories taken at once")
 
+    refit_tolerance: float = Field(
+        default=1e-4, ge=0, lt=1, description="`recsys refit`: share by which a sweep lowers the loss for another"
+    )
+    refit_max_sweeps: int = Field(default=50, ge=1, le=10_000, description="`recsys refit`: sweeps at most")
+
     def rules(self) -> FactorRules:
         """The model, for the core."""
         return FactorRules(
@@ -46,6 +52,10 @@ class ItemFactorSettings(BaseModel):
             turns=self.turns,
             tolerance=self.tolerance,
         )
+
+    def refit_rules(self) -> RefitRules:
+        """When a full refit is good enough, for the core."""
+        return RefitRules(tolerance=self.refit_tolerance, max_sweeps=self.refit_max_sweeps)
 
     def session_rules(self) -> SessionRules:
         """What is kept of shoppers, for the core."""

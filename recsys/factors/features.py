@@ -65,6 +65,10 @@ class FeatureVectors:
         """What to expect, shape (names, factors)."""
         return np.asarray(self._matrix(names) @ self._vectors)
 
+    def reset(self) -> None:
+        """Expect nothing of any feature, until they are fitted anew."""
+        self._vectors[:] = 0.0
+
     def fit(self, names: Sequence[str], vectors: Vectors, visits: Integers) -> None:
         """Fit the features' vectors to those that were learnt, from where they are."""
         kept = [place for place, name in enumerate(names) if name in self._features]

@@ -88,6 +88,16 @@ class FactorLearner:
             self._put_items(np.arange(first, len(self._ids)), initial_vectors(new, self._rules.factors))
         return np.fromiter((numbers[product_id] for product_id in product_ids), np.int32, len(product_ids))
 
+    @property
+    def rules(self) -> FactorRules:
+        """The model."""
+        return self._rules
+
+    @property
+    def product_ids(self) -> Sequence[str]:
+        """The items by their numbers."""
+        return self._ids
+
     def vector(self, product_id: str) -> NDArray[np.float32] | None:
         """An item's vector; None for one that was never seen."""
         number = self._numbers.get(product_id)
@@ -103,8 +113,8 @@ class FactorLearner:
     def learn(self, sessions: Sessions) -> None:
         """Take sessions as they are now, each subject once, their items by ``assign``; without items: forget."""
         changes = self.index.put(sessions)
-        self._solve_users(changes.sessions)
-        self._solve_items(changes.items)
+        self.solve_users(changes.sessions)
+        self.solve_items(changes.items)
         self.take_turns(round(self._rules.turns * len(changes.items)))
         self._solved += len(changes.items) + len(changes.sessions)
         if self._solved > _FIT_SHARE * (len(self._ids) + len(self.index)):
@@ -129,7 +139,7 @@ class FactorLearner:
             self.item_features.fit([self._ids[n] for n in visited.tolist()], vectors, visits[visited])
             self._expect(list(self.item_features))
         if len(self.user_features):
-            numbers = np.flatnonzero(self.index.latest >= 0)
+            numbers = self.index.used()
             vectors = self.users.vectors[numbers].astype(np.float64)
             names = [self.index.subject(n) for n in numbers.tolist()]
             self.user_features.fit(names, vectors, self.index.visits.lengths[numbers])
@@ -153,9 +163,9 @@ class FactorLearner:
     def recall(self) -> None:
         """Solve all shoppers, from the vectors that were restored, and the items that have none of those."""
         self.fit_features()
-        self._solve_users(np.flatnonzero(self.index.latest >= 0))
+        self.solve_users(self.index.used())
         visited = np.flatnonzero(self.index.sessions_of.lengths[: len(self._ids)])
-        self._solve_items(visited[~self._taken[visited].any(axis=1)])
+        self.solve_items(visited[~self._taken[visited].any(axis=1)])
 
     def take_turns(self, items: int) -> None:
         """Solve so many items that have waited longest, after as large a share of the shoppers."""
@@ -163,8 +173,8 @@ class FactorLearner:
             every = self.index.numbers
             users, self._user_turn = _turns(self._user_turn, -(-items * every // len(self._ids)), every)
             numbers, self._item_turn = _turns(self._item_turn, items, len(self._ids))
-            self._solve_users(users)
-            self._solve_items(numbers)
+            self.solve_users(users)
+            self.solve_items(numbers)
 
     def take_moved(self) -> Moved:
         """Items whose vectors moved since they were last taken; they are taken with this."""
@@ -176,7 +186,31 @@ class FactorLearner:
         self._taken[numbers] = new
         return Moved([self._ids[number] for number in numbers.tolist()], new)
 
-    def _solve_users(self, numbers: Integers) -> None:
+    def adopt(self, product_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Go over to the vectors of another fit: those of shoppers and of other items follow from them.
+
+        Nothing of the vectors before is left, for those of two fits cannot be compared.
+        """
+        known = self.assign(product_ids).astype(np.int64)
+        every = np.arange(len(self._ids))
+        self._put_items(every, np.zeros((len(every), self._rules.factors)))
+        self._put_items(known, vectors.astype(np.float64))
+        self.item_features.reset()
+        self.user_features.reset()
+        self.solve_users(self.index.used())
+        others = np.setdiff1d(every, known)
+        self.solve_items(others[self._visits(others) > 0])
+        self.fit_features()
+
+    def take_all(self) -> Moved:
+        """All items, whether their vectors moved or not; they are taken with this."""
+        self._touched[:] = False
+        every = len(self._ids)
+        self._taken[:every] = self.items.vectors[:every]
+        return Moved(self._ids[:], self._taken[:every].copy())
+
+    def solve_users(self, numbers: Integers) -> None:
+        """Solve these shoppers, given the items."""
         self.users.reserve(len(self.index.latest))
         places, counts = self.index.visits.places(numbers)
         items, _, strengths = (column[places] for column in self.index.visits.columns)
@@ -187,7 +221,8 @@ class FactorLearner:
             expected = self.user_features.expected([self.index.subject(n) for n in numbers.tolist()])
         self.users.put(numbers, solve(gram, visited, self._rules.alpha, expected))
 
-    def _solve_items(self, numbers: Integers) -> None:
+    def solve_items(self, numbers: Integers) -> None:
+        """Solve these items, given the shoppers who visited them last."""
         rows: RaggedRows = self.index.sessions_of
         rows.reserve(len(self._ids))
         places, counts = rows.places(numbers, self._rules.recent_users)

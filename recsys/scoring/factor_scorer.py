@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.factors.generations import Generations
 from recsys.factors.solving import Gram, Vectors, Visited, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.scoring.query import Numbers, Queries
@@ -39,13 +40,21 @@ class FactorScorer:
     def __init__(self, slots: ProductSlots, rules: FoldInRules) -> None:
         self._slots = slots
         self._rules = rules
+        self._generations = Generations()
         self._space: VectorSpace | None = None
         self._gram: Gram | None = None
 
     def put(self, products: Sequence[tuple[str, ItemFactors | None]]) -> None:
-        """Take products' vectors as they are now, the latest last, None for one that is no more."""
-        latest = {product_id: b"" if factors is None else factors.vector for product_id, factors in products}
-        length = max(map(len, latest.values()), default=0)
+        """Take products' vectors as they are now, the latest last, None for one that is no more.
+
+        Those of a full refit count once all of them are there, and from then on no others do.
+        """
+        anew, latest = self._generations.take(products)
+        if anew:
+            self._space = None
+        if not latest:
+            return
+        length = max(map(len, latest.values()))
         if self._space is None:
             self._space = VectorSpace(length // 4)
         length = 4 * self._space.vectors.shape[1]

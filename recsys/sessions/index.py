@@ -101,6 +101,10 @@ class SessionIndex:
         """More than every number that a session has."""
         return len(self._subjects)
 
+    def used(self) -> Integers:
+        """The numbers that sessions have."""
+        return np.flatnonzero(self.latest >= 0)
+
     def number(self, subject: str) -> int | None:
         """A session's number; None for one that there is not."""
         return self._numbers.get(subject)
@@ -249,7 +253,7 @@ class SessionIndex:
             expired = (self.latest >= 0) & (self.latest < cutoff << _HASH_BITS)
             changes = self._drop(np.flatnonzero(expired), changes)
         if len(self) > self._rules.max_sessions:
-            used = np.flatnonzero(self.latest >= 0)
+            used = self.used()
             excess = len(self) - self._rules.max_sessions + self._rules.max_sessions // 8
             oldest = np.argpartition(self.latest[used], excess - 1)[:excess]
             changes = self._drop(used[oldest], changes)
