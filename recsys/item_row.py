@@ -20,6 +20,8 @@ from schemas.events import Action, CoVisits, ItemState, ListedProduct, Reason
 _BOUGHT_SHARE = 4
 """A quarter of the places in a row are kept for what is bought together, which is rarer than what is viewed."""
 _NO_PLACES = np.zeros(0, np.intp)
+_NOTHING = 1e-9
+"""Visits of the row's latest event that count as none: what is left of sums when all is taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,18 @@ class ItemRow:
         )
 
     def add(self, co_visits: CoVisits, rules: RowRules) -> tuple[list[str], list[str]]:
-        """Count what one message says; returns the companions that came in and those that were cut."""
+        """Count what one message says; returns the companions that came in and those that went."""
         self._advance(latest_time_ms(co_visits), rules.decay)
         self._count_visits(co_visits, rules.decay)
         came = self._count_companions(co_visits, rules.decay)
-        return came, self._cut(rules.max_companions) if len(self.companion_ids) >= rules.cut_at else []
+        went = self._clear() if min(co_visits.companion_strengths, default=0.0) < 0.0 else []
+        return came, went + self._cut(rules.max_companions) if len(self.companion_ids) >= rules.cut_at else went
+
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing is counted: all was taken back."""
+        nothing = _NOTHING * self.unit
+        return not self.companion_ids and self.visits <= nothing and abs(self.purchases) <= nothing
 
     def next_list(self, rules: RowRules, may_list: Callable[[str], bool]) -> list[ListedProduct]:
         """What is viewed next, best first: the decayed share of the product's visits that the companion follows.
@@ -180,14 +189,16 @@ class ItemRow:
         self.unit = decay.weight(event_time_ms, self.epoch)
 
     def _count_visits(self, co_visits: CoVisits, decay: Decay) -> None:
-        """A return takes a purchase back and is no visit."""
+        """A return takes a purchase back and is no visit; what is withdrawn is taken off."""
+        sign = -1.0 if co_visits.withdrawn else 1.0
         visits = zip(co_visits.visit_times_ms, co_visits.visit_actions, co_visits.visit_weights, strict=True)
         for at_ms, action, weight in visits:
-            decayed = decay.weight(at_ms, self.epoch)
-            if weight > 0:
+            decayed = sign * decay.weight(at_ms, self.epoch)
+            is_visit = sign * weight > 0
+            if is_visit:
                 self.visits += decayed
             if action == Action.PURCHASE:
-                self.purchases += decayed if weight > 0 else -decayed
+                self.purchases += decayed if is_visit else -decayed
 
     def _count_companions(self, co_visits: CoVisits, decay: Decay) -> list[str]:
         columns = (self.viewed_after, self.viewed_before, self.bought_together)
@@ -207,6 +218,18 @@ class ItemRow:
                 came.append(companion_id)
             columns[relation][place] += strength * decay.weight(at_ms, epoch)
         return came
+
+    def _clear(self) -> list[str]:
+        """Let go of companions of which nothing is left, and of what rounding left; returns them."""
+        columns = np.array([self.viewed_after, self.viewed_before, self.bought_together])
+        columns[columns < _NOTHING * self.unit] = 0.0
+        left = columns.any(axis=0)
+        went = [self.companion_ids[place] for place in np.flatnonzero(~left).tolist()]
+        self.companion_ids = [self.companion_ids[place] for place in np.flatnonzero(left).tolist()]
+        after, before, together = columns[:, left].tolist()
+        self.viewed_after, self.viewed_before = array("d", after), array("d", before)
+        self.bought_together = array("d", together)
+        return went
 
     def _cut(self, max_companions: int) -> list[str]:
         """Keep the strongest, a share of them by what is bought together; ties go to the smaller id."""

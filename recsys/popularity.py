@@ -24,6 +24,8 @@ OVERALL = ""
 
 _NO_CATEGORY = -1
 _FIRST_CAPACITY = 1_024
+_NOTHING = 1e-9
+"""Latest visits of a product that count as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,13 @@ class Popularity:
             np.add.at(column, slots, weights * decay.weights(times, decay.epoch_of(self._now_ms)))
         np.maximum.at(self._latest_ms, slots, times)
         return list(dict.fromkeys(co_visits.product_id for co_visits in batch))
+
+    def is_empty(self, product_id: str) -> bool:
+        """True where nothing is left of a product's visits but what rounding leaves: all were taken back."""
+        slot = self._slots[product_id]
+        decay = self._rules.popular
+        visit = decay.weight(int(self._latest_ms[slot]), decay.epoch_of(self._now_ms))
+        return abs(float(self._popular[slot])) <= _NOTHING * visit
 
     def categories(self) -> list[str]:
         """Every category that a product visited and recommendable was ever in."""

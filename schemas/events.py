@@ -251,7 +251,10 @@ class UserHistory:
 
 @dataclass(frozen=True, slots=True)
 class CoVisits:
-    """What one batch of events says about one product: its visits, and what was visited with it."""
+    """What one batch of events says about one product: its visits, and what was visited with it.
+
+    ``withdrawn`` says that visits counted before are taken back.
+    """
 
     product_id: str
     visit_times_ms: Sequence[int]
@@ -263,6 +266,7 @@ class CoVisits:
     companion_strengths: Sequence[float]
     caused_by: str
     caused_at_ms: int
+    withdrawn: bool = False
 
     def __post_init__(self) -> None:
         _check_id("product_id", self.product_id)

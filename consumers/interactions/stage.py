@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 
+from consumers.forgetting import Forgetting
 from consumers.interactions.settings import InteractionSettings
 from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
@@ -17,6 +18,7 @@ from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.co_visits import CoVisitBatch
 from recsys.evaluation.live import rank_class, rank_in
 from recsys.for_you import ForYou
+from recsys.forgetting import Unnamed, Withdrawals
 from recsys.histories import ADDED, History, history_event
 from schemas.codec import decode
 from schemas.errors import ContractError
@@ -75,6 +77,7 @@ class InteractionsStage(Stage):
         self._outdated: dict[int, dict[str, Cause]] = {}
         self._popular: dict[str, int] = {}
         """Ranks in the shop's popular list."""
+        self._forgetting = Forgetting()
         self._hits: list[tuple[int, int]] = []
         """Of a batch: ranks in the list published before and in the popular one; 0 is none."""
         self._catalogue_cause = NO_CAUSE
@@ -86,7 +89,7 @@ class InteractionsStage(Stage):
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what shoppers did; each shopper touched is written to the changelog, and listed, once."""
-        pairs = CoVisitBatch(self._pair_rules, self._history_rules)
+        pairs, withdrawals = CoVisitBatch(self._pair_rules, self._history_rules), Withdrawals(self._pair_rules)
         of_shoppers: dict[tuple[int, str], list[AnyMessage]] = {}
         for message in messages:
             of_shoppers.setdefault((message.partition, message.key), []).append(message)
@@ -98,13 +101,13 @@ class InteractionsStage(Stage):
             for is_event, group in groupby(own, lambda message: type(message.value) in _ACTIONS):
                 if is_event:
                     newest = self._take(partition, subject, list(group), pairs, out) or newest
-                elif any(message.value is None for message in group):
-                    self._forget(partition, subject, out)
+                elif requests := [message for message in group if message.value is None]:
+                    self._forget(requests[-1], withdrawals, out)
                     newest = None
             if newest is not None:
                 touched[partition, subject] = Cause.of(newest)
         self._publish(touched, out)
-        for co_visits in pairs.messages():
+        for co_visits in chain(pairs.messages(), withdrawals.messages()):
             out.publish(co_visits)
         for (for_you, popular), amount in Counter(self._hits).items():
             out.observe("for_you_hits", rank_class(for_you), amount=amount)
@@ -154,6 +157,7 @@ class InteractionsStage(Stage):
             shard = self._shards.setdefault(message.partition, {})
             if message.value is None:
                 shard.pop(message.key, None)
+                self._forgetting.restore(message)
             else:
                 shard[message.key] = History.of_state(message.value, self.for_you.shared_id)
 
@@ -183,6 +187,9 @@ class InteractionsStage(Stage):
         self, partition: int, subject: str, messages: Sequence[AnyMessage], pairs: CoVisitBatch, out: Outbox
     ) -> AnyMessage | None:
         """Add a shopper's events to the history; the newest that changed it, None where none did."""
+        messages = self._forgetting.since(subject, messages, out)
+        if not messages:
+            return None
         shard = self._shards.setdefault(partition, {})
         history = shard.get(subject)
         if history is None:
@@ -259,12 +266,14 @@ class InteractionsStage(Stage):
         else:
             out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
 
-    def _forget(self, partition: int, subject: str, out: Outbox) -> None:
-        """Drop all that is known of a user, and withdraw the list."""
+    def _forget(self, request: AnyMessage, withdrawals: Withdrawals, out: Outbox) -> None:
+        """Drop all that is known of a user, take back what they added for others, and withdraw the list."""
+        partition, subject = request.partition, request.key
+        self._forgetting.take(request, INTERACTION_STATE, out)
         history = self._shards.get(partition, {}).pop(subject, None)
         self._outdated.get(partition, {}).pop(subject, None)
         if history is not None:
-            out.retract(INTERACTION_STATE, subject, partition=partition)
+            withdrawals.take_back(history, Unnamed(request.timestamp_ms))
             if history.listed:
                 out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
 

@@ -137,11 +137,16 @@ class ItemNeighboursStage(Stage):
         return shard
 
     def _publish_row(self, partition: int, product_id: str, cause: Cause, out: Outbox) -> None:
-        """Write a row that was touched to the changelog, after those of its lists that changed."""
+        """Write a row that was touched to the changelog, after those of its lists that changed.
+
+        One of which everything was taken back is no more.
+        """
         shard = self._shards[partition]
         shard.outdated.pop(product_id, None)
         row = shard.rows.get(product_id)
-        if row is not None:
+        if row is not None and row.is_empty:
+            self._drop(partition, product_id, out)
+        elif row is not None:
             self._publish_lists(row, cause, out)
             out.publish(row.snapshot(), partition=partition)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import cast
 
+from consumers.forgetting import FORGOTTEN, Forgetting
 from consumers.outcomes.settings import OutcomeSettings
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
@@ -80,6 +81,7 @@ class OutcomesStage(Stage):
         self._rules = self._settings.rules()
         self._decode = decoder(OUTCOME_STATE.name)
         self._shards: dict[int, _Shard] = {}
+        self._forgetting = Forgetting()
         self._placements = _Labels(self._settings.max_labels)
         self._variants = _Labels(self._settings.max_labels)
 
@@ -103,6 +105,7 @@ class OutcomesStage(Stage):
             if message.value is None:
                 shard.states.pop(message.key, None)
                 shard.restored_ms.pop(message.key, None)
+                self._forgetting.restore(message)
             else:
                 shard.states[message.key] = message.record.value or b""
                 shard.restored_ms[message.key] = message.value.latest_ms
@@ -133,10 +136,11 @@ class OutcomesStage(Stage):
         for message in messages:
             if message.topic == USER_UPDATED.name:
                 if message.value is None:
-                    self._forget(partition, subject, journey, out)
+                    self._forget(message, journey, out)
                     journey, changed = Journey(self._rules), False
                 continue
-            what = journey.add(message.value)
+            is_before = message.timestamp_ms < self._forgetting.asked_ms(subject)
+            what = FORGOTTEN if is_before else journey.add(message.value)
             if what == ADDED:
                 changed = True
             else:
@@ -149,14 +153,14 @@ class OutcomesStage(Stage):
             shard.states[subject] = cast("bytes", out.records[-1].value)  # as it was just encoded
             shard.recent.visit(subject)
 
-    def _forget(self, partition: int, subject: str, journey: Journey, out: Outbox) -> None:
+    def _forget(self, request: AnyMessage, journey: Journey, out: Outbox) -> None:
         """Drop all that is kept of a user, and take back what is known to be published of them."""
-        shard = self._shard(partition)
+        shard, subject = self._shard(request.partition), request.key
+        self._forgetting.take(request, OUTCOME_STATE, out)
         for event_id in journey.published():
             out.retract(RECOMMENDATION_OUTCOMES, event_id)
-        if shard.states.pop(subject, None) is not None:
-            shard.recent.discard(subject)
-            out.retract(OUTCOME_STATE, subject, partition=partition)
+        shard.states.pop(subject, None)
+        shard.recent.discard(subject)
 
     def _observe(self, outcome: RecommendationOutcome, out: Outbox) -> None:
         """Count an outcome once: by what is known when it is published first."""

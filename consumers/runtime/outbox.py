@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from consumers.runtime.dead_letters import dead_letter
-from consumers.runtime.records import Message, OutRecord
+from consumers.runtime.records import Headers, Message, OutRecord
 from schemas.codec import encode
 from schemas.errors import ConfigurationError
 from schemas.events import Event, RecommendationUpdated
@@ -47,11 +47,11 @@ class Outbox:
         if isinstance(event, RecommendationUpdated):
             self.lists.append((event.kind, event.caused_at_ms))
 
-    def retract(self, topic: Topic, key: str, *, partition: int | None = None) -> None:
+    def retract(self, topic: Topic, key: str, *, partition: int | None = None, headers: Headers = ()) -> None:
         """Write a tombstone: the key's value is no more."""
         if not topic.compacted:
             raise ConfigurationError(f"{topic.name} is not compacted, so a tombstone there would mean nothing")
-        self.records.append(OutRecord(topic.name, key.encode(), None, partition))
+        self.records.append(OutRecord(topic.name, key.encode(), None, partition, headers))
 
     def refuse(self, message: Message[Any], error: Exception) -> None:
         """Put an input message on the dead-letter topic, as it came, with the reason."""

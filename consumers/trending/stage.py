@@ -68,14 +68,19 @@ class TrendingStage(Stage):
         visited = self._popularity.add(batch)
         if not visited:
             return
+        newest = max(batch, key=lambda co_visits: co_visits.caused_at_ms)
+        event_time_ms = max(self._popularity.latest_ms(product_id) for product_id in visited)
+        withdrawn = {co_visits.product_id for co_visits in batch if co_visits.withdrawn}
         for product_id in visited:
+            if product_id in withdrawn and self._popularity.is_empty(product_id):
+                self._unknown.discard(product_id)
+                self._forget(product_id, out)
+                continue
             out.publish(self._popularity.snapshot(product_id))
             if product_id not in self._catalogue:
                 self._unknown.visit(product_id)
         for product_id in self._unknown.take_excess():
             self._forget(product_id, out)
-        newest = max(batch, key=lambda co_visits: co_visits.caused_at_ms)
-        event_time_ms = max(self._popularity.latest_ms(product_id) for product_id in visited)
         cause = Cause(newest.caused_at_ms, newest.caused_by, event_time_ms)
         subjects = {OVERALL: cause}
         for category in map(self._catalogue.category_of, visited):

@@ -114,6 +114,37 @@ def test_a_return_takes_a_purchase_back() -> None:
     assert (row.visits, row.purchases) == (2.0, 0.0)
 
 
+withdrawable = st.tuples(
+    st.integers(0, 90 * DAY_MS), st.sampled_from([int(a) for a in Action]), st.floats(0.1, 5.0)
+)
+pairs_of_late = st.tuples(
+    st.sampled_from(["c1", "c2", "c3"]),
+    st.integers(0, 90 * DAY_MS),
+    st.sampled_from([int(r) for r in Relation]),
+    st.floats(0.01, 1.0),
+)
+some = st.builds(co_visits, st.just("p"), st.lists(pairs_of_late, max_size=4), st.lists(withdrawable, max_size=3))
+
+
+@given(st.lists(some, max_size=4), st.lists(some, max_size=4))
+def test_what_is_withdrawn_leaves_what_others_added(kept: list[CoVisits], taken_back: list[CoVisits]) -> None:
+    withdrawn = [
+        replace(
+            one,
+            visit_weights=[-weight for weight in one.visit_weights],
+            companion_strengths=[-strength for strength in one.companion_strengths],
+            withdrawn=True,
+        )
+        for one in taken_back
+    ]
+    row, expected = row_of(*taken_back, *kept, *withdrawn), row_of(*kept)
+    as_of_now = RULES.decay.factor(0, row.epoch)
+    for name in ("visits", "purchases"):
+        assert getattr(row, name) == pytest.approx(getattr(expected, name) * as_of_now, abs=1e-6)
+    assert row.companion_ids == expected.companion_ids
+    assert row.is_empty == (not any(one.visit_times_ms or one.companion_ids for one in kept))
+
+
 def test_what_is_bought_together_has_a_list_of_its_own() -> None:
     row = row_of(
         co_visits(

@@ -190,6 +190,22 @@ def test_a_user_who_comes_back_in_the_batch_that_forgets_them_begins_anew() -> N
     assert list(state.product_ids) == ["c"]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_came_before_the_request_and_is_read_after_it_is_left_out(restarted: bool) -> None:
+    shop = Shop()
+    shop.forget("u")
+    shop.settle()
+    if restarted:
+        shop.restart()
+    shop.log.now_ms -= 1
+    shop.publish(view("late", "u", "a"))
+    shop.log.now_ms += 1
+    shop.publish(view("back", "u", "b"), view("other", "v", "a"))
+    shop.settle()
+    assert {user: list(state.product_ids) for user, state in shop.histories().items()} == {"u": ["b"], "v": ["a"]}
+    assert shop.worker.processed["pdp-view", "forgotten"] == 1
+
+
 def test_what_is_known_of_a_user_is_no_event() -> None:
     shop = Shop()
     shop.publish(UserUpdated("u", 1, {"city": "Ghent"}))

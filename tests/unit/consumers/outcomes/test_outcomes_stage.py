@@ -127,6 +127,11 @@ def test_a_user_who_is_forgotten_takes_outcomes_along() -> None:
     shop.settle()
     assert shop.stage.journey("u") is None
     assert shop.stage.journey("v") is not None
+    shop.log.now_ms -= 1
+    shop.publish(click("u", 5))
+    shop.settle()
+    assert shop.stage.journey("u") is None, "what came before the request and is read after it is left out"
+    assert shop.worker.processed["click", "forgotten"] == 1
 
 
 @pytest.mark.parametrize("restarted", [False, True])
