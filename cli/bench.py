@@ -106,7 +106,8 @@ def neighbours(
 ) -> None:
     """What a new product costs among so many, beside brute-force queries; needs no Kafka.
 
-    From similar_products.approximate_from products on, a graph is searched.
+    From similar_products.approximate_from products on, a graph is searched. A large catalogue takes long, so the
+    figures of each size on the way are printed on standard error.
     """
     from benchmarks.neighbours import NeighbourBench, bench_neighbours
     from consumers.configuration import load
@@ -116,7 +117,9 @@ def neighbours(
     settings = SimilarProductsSettings(**{**configured, **({"search": search} if search else {})})
     bench = NeighbourBench(products, settings=settings)
     with progress() as report:
-        result = bench_neighbours(bench, lambda done, total: report("products", done, total))
+        result = bench_neighbours(
+            bench, lambda done, total: report("products", done, total), lambda size: _print_error(json.dumps(size))
+        )
     _print(result, as_json)
 
 
@@ -171,6 +174,10 @@ def _print(result: Mapping[str, Any], as_json: bool) -> None:
         elif not isinstance(value, list):
             table.add_row(name, str(value))
     Console(stderr=True).print(table)
+
+
+def _print_error(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 def _plot(sizes: Sequence[Mapping[str, Any]]) -> None:

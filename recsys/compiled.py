@@ -21,8 +21,18 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     Arrays keep their dtypes from call to call, or each combination would be compiled. Additions are not put in
     another order, so results are those of the function as it is written.
     """
+    return _compiled(function, frozenset())
+
+
+def compiled_in_any_order(function: Callable[P, R]) -> Callable[P, R]:
+    """The same for sums whose order does not matter: several additions at a time."""
+    return _compiled(function, frozenset({"reassoc", "contract", "nsz"}))
+
+
+def _compiled(function: Callable[P, R], liberties: frozenset[str]) -> Callable[P, R]:
+    fastmath = set(liberties) or False
     try:
-        made = numba.njit(cache=True, nogil=True)(function)
+        made = numba.njit(cache=True, nogil=True, fastmath=fastmath)(function)
     except RuntimeError:  # nowhere to keep it, as with a file system that is read-only
-        made = numba.njit(nogil=True)(function)
+        made = numba.njit(nogil=True, fastmath=fastmath)(function)
     return cast(Callable[P, R], made)

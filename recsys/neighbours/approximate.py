@@ -11,7 +11,7 @@ from recsys.neighbours.exact import ExactIndex, ExactSettings
 from recsys.neighbours.graph import NearRows, NearVectors, directions_of
 from recsys.neighbours.index import Vector
 from recsys.neighbours.ragged import Ints
-from recsys.neighbours.scan import Pairs, Scan, scan
+from recsys.neighbours.scan import Pairs, Scan
 from recsys.neighbours.vectors import Matrix
 
 _SAMPLE_ROWS = 4_096
@@ -29,17 +29,19 @@ _FORGET = 0.98
 class ApproximateSettings:
     """``graph_from`` products on a graph is used; with fewer, everything is exact.
 
-    Vectors stand in the graph along ``directions`` main directions; the nearest ``looked_at`` are scored exactly.
-    ``effort`` is how many the graph's search keeps in mind (efSearch). ``make_graph`` gives an empty one for so
-    many dimensions.
+    Vectors stand in the graph along ``directions`` main directions; the nearest ``looked_at`` are scored exactly
+    for a product's own list, and the nearest ``entered`` for whether it enters theirs: a hub enters the lists of
+    products that have many others nearer to it. ``effort`` is how many the graph's search keeps in mind
+    (efSearch). ``make_graph`` gives an empty one for so many dimensions.
     """
 
     exact: ExactSettings = field(default_factory=lambda: ExactSettings(storage="float16"))
     graph_from: int = 100_000
-    directions: int = 127
+    directions: int = 95
     looked_at: int = 128
+    entered: int = 320
     make_graph: Callable[[int], NearVectors] = NearRows
-    effort: int = 384
+    effort: int = 320
 
 
 class ApproximateIndex(ExactIndex):
@@ -107,7 +109,8 @@ class ApproximateIndex(ExactIndex):
         wanted = max(self._approximate.looked_at, task.count + 1)
         if task.scope != "any":
             wanted *= _WIDER
-        near = self._graph.near(queries.astype(np.float32), wanted, self._approximate.effort)
+        entered = max(wanted, self._approximate.entered) if task.entering else wanted
+        near = self._graph.near(queries.astype(np.float32), entered, self._approximate.effort)
         near[near == task.rows[:, None]] = -1
         numbers = np.broadcast_to(np.arange(len(near))[:, None], near.shape)
         there = near >= 0
@@ -115,7 +118,7 @@ class ApproximateIndex(ExactIndex):
             same = task.groups[near] == task.own_groups[:, None]
             there &= same if task.scope == "same" else ~same
         search = there & task.candidates[near]
-        search[: task.searching] = False
+        search[: task.searching], search[:, wanted:] = False, False
         enter = np.zeros_like(there)
         if task.entering:  # a list that is being searched has no cut yet, and finds for itself what enters it
             enter[: task.entering] = there[: task.entering] & (task.floors[near[: task.entering]] < np.inf)
@@ -131,16 +134,23 @@ class ApproximateIndex(ExactIndex):
         if before // every == self._searches // every:
             return
         number = int(searching[0])
-        rows = task.rows[number : number + 1]
         exactly = task.alone(number)
-        right = set(_best(exactly, scan(self._vectors, exactly, self._settings.block_rows).near_rows, self._shown))
+        there = self._candidates.copy()
+        there[task.rows[number]] = False
+        outside = exactly.outside(0, len(there))
+        if outside is not None:
+            there &= ~outside[0]
+        right = set(_best(exactly, np.flatnonzero(there), self._shown))
         mine = set(_best(exactly, pairs.near_rows[pairs.near_queries == number], self._shown))
-        if right and rows[0] >= 0:
+        if right:
             self._checked = _FORGET * self._checked + len(right)
             self._found = _FORGET * self._found + len(right & mine)
 
 
 def _best(task: Scan, rows: Ints, count: int) -> list[int]:
     scores = task.scores(np.zeros(len(rows), np.int64), rows)
-    best: list[int] = rows[np.argsort(-scores, kind="stable")[:count]].tolist()
+    if len(rows) > count:
+        nearest = np.argpartition(-scores, count)[:count]
+        rows = rows[nearest]
+    best: list[int] = rows.tolist()
     return best

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.neighbours.dots import exact_dots
 from recsys.neighbours.id_order import IdOrder, Relabelling
 from recsys.neighbours.index import Vector
 from recsys.neighbours.ragged import Ints, Scores
@@ -16,8 +17,6 @@ from recsys.neighbours.sketch import Sketch, learn_sketch
 Matrix = NDArray[np.float32]
 
 _FIRST_CAPACITY = 64
-_PAIRS_AT_ONCE = 256
-"""Pairs multiplied at once: the products stay in the processor's cache."""
 _UNIT_ROUNDOFF = 2.0**-24
 
 
@@ -152,20 +151,14 @@ class VectorRows:
 
     def cosines(self, left: Ints, right: Ints) -> Scores:
         """The cosine of each pair of rows, the same number whatever it is computed together with."""
-        dots = np.empty(len(left), np.float64)
-        for at in range(0, len(left), _PAIRS_AT_ONCE):
-            pairs = slice(at, at + _PAIRS_AT_ONCE)
-            dots[pairs] = exact_dots(self.gather(left[pairs]), self.gather(right[pairs]))
+        once, numbers = np.unique(left, return_inverse=True)
+        dots = exact_dots(self.gather(once), numbers, self.matrix, right)
         return to_cosines(dots, self._squared_lengths[left], self._squared_lengths[right])
 
     def cosines_with(self, queries: Vector, left: Ints, right: Ints) -> Scores:
         """The same for pairs of a row of ``queries``, float16 (q, d), and a row of a product."""
-        matrix, squared = queries.astype(np.float32), squared_lengths(queries)
-        dots = np.empty(len(left), np.float64)
-        for at in range(0, len(left), _PAIRS_AT_ONCE):
-            pairs = slice(at, at + _PAIRS_AT_ONCE)
-            dots[pairs] = exact_dots(matrix[left[pairs]], self.gather(right[pairs]))
-        return to_cosines(dots, squared[left], self._squared_lengths[right])
+        dots = exact_dots(queries.astype(np.float32), left, self.matrix, right)
+        return to_cosines(dots, squared_lengths(queries)[left], self._squared_lengths[right])
 
     def _double(self) -> None:
         capacity = 2 * self.capacity
@@ -179,17 +172,6 @@ class VectorRows:
         self._squared_lengths = np.r_[self._squared_lengths, np.ones(capacity - self.capacity)]
         self.penalties = np.r_[self.penalties, np.zeros(capacity - self.capacity)]
         self.ids += [None] * (capacity - self.capacity)
-
-
-def exact_dots(left: Matrix, right: Matrix) -> Scores:
-    """Dot products of rows of float16 numbers, without any rounding, so in any order of summation.
-
-    float16 numbers are multiples of 2^-24 with 11 significant bits. A product of two has 22 bits, which float32
-    holds; it is a multiple of 2^-48, and for vectors of unit length no partial sum exceeds 1 by much
-    (Cauchy-Schwarz), so all fit the 53 bits of float64.
-    """
-    dots: Scores = np.multiply(left, right).sum(axis=1, dtype=np.float64)
-    return dots
 
 
 def squared_lengths(vectors: Vector) -> Scores:
