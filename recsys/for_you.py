@@ -12,8 +12,10 @@ from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
 from recsys.scoring.query import QueryRules, make_queries
 from recsys.scoring.scorers import ListScorer, NeighbourScorer, Scorer
+from recsys.scoring.segment_scorer import SegmentScorer
 from recsys.scoring.session_scorer import SessionScorer
 from recsys.scoring.slots import ProductSlots
+from recsys.segments import segment_of
 from recsys.sessions.index import SessionRules
 from recsys.sessions.vmis import VmisRules
 from schemas.events import Kind, ListedProduct, ProductCreated, Reason, RecommendationUpdated
@@ -27,6 +29,8 @@ class ScoringRules:
     sessions: SessionRules = field(default_factory=SessionRules)
     neighbours: VmisRules = field(default_factory=VmisRules)
     fold_in: FoldInRules = field(default_factory=FoldInRules)
+    segment_attribute: str = ""
+    """Attribute of profiles that says which segment of users a shopper is in; empty: no segments."""
 
 
 class ForYou:
@@ -34,6 +38,7 @@ class ForYou:
 
     def __init__(self, query_rules: QueryRules, rules: ScoringRules, weights: Mapping[str, float]) -> None:
         self._query_rules = query_rules
+        self._segment_attribute = rules.segment_attribute
         self._catalogue = Catalogue()
         self._slots = ProductSlots(self._catalogue)
         self.tables = NeighbourTables(self._slots, rules.rows)
@@ -43,6 +48,7 @@ class ForYou:
             Kind.TRENDING: ListScorer("trending", Reason.TRENDING),
             Kind.POPULAR: ListScorer("popular", Reason.POPULAR),
         }
+        self._segments = SegmentScorer()
         scorers: list[Scorer] = [
             NeighbourScorer("viewed_next", Reason.BECAUSE_VIEWED, self.tables.viewed),
             NeighbourScorer("bought_together", Reason.BOUGHT_TOGETHER, self.tables.bought),
@@ -50,6 +56,7 @@ class ForYou:
             self.sessions,
             self.factors,
             *self._lists.values(),
+            self._segments,
         ]
         self._blend = Blend(self._slots, scorers, weights)
 
@@ -74,6 +81,18 @@ class ForYou:
         """Take the shop's trending or popular list as it is now."""
         self._lists[kind].put(None if listed is None else ranked(self._slots, listed))
 
+    def put_segment(self, segment: str, listed: RecommendationUpdated | None) -> None:
+        """Take what is popular in a segment of users as it is now."""
+        self._segments.put(segment, None if listed is None else ranked(self._slots, listed))
+
+    def has_segment(self, segment: str) -> bool:
+        """True for a segment of users whose popular list is known."""
+        return segment in self._segments
+
+    def segment_of(self, history: History) -> str:
+        """The segment of users that a shopper is in; empty for none."""
+        return segment_of(history.attributes, self._segment_attribute) if history.attributes else ""
+
     def recommend(
         self, history: History, n: int, *, excluded: Iterable[str] = (), subject: str = ""
     ) -> list[ListedProduct]:
@@ -95,4 +114,7 @@ class ForYou:
         out = [history.bought().union(excluded) for _, history in histories]
         latest = (history.latest() for _, history in histories)
         subjects = [subject for subject, _ in histories]
-        return self._blend.recommend(make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=n))
+        segments = [self.segment_of(history) for _, history in histories]
+        return self._blend.recommend(
+            make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=n, segments=segments)
+        )

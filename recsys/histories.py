@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -58,13 +58,25 @@ def history_event(event: Interaction, action: Action, shared_id: Callable[[str],
     return HistoryEvent(event.event_time_ms, event_hash(event.event_id), product_id, int(action), quantity)
 
 
+_NO_ATTRIBUTES: Mapping[str, str] = {}
+
+
 class History:
-    """One shopper's events in order, in columns, and the list that was last published for them.
+    """One shopper's events in order, in columns, their profile, and the list that was last published for them.
 
     Memory: about 0.6 kB + 33 bytes an event, where product ids are shared.
     """
 
-    __slots__ = ("_actions", "_hashes", "_product_ids", "_quantities", "_times", "listed", "revision")
+    __slots__ = (
+        "_actions",
+        "_hashes",
+        "_product_ids",
+        "_quantities",
+        "_times",
+        "attributes",
+        "listed",
+        "revision",
+    )
 
     def __init__(self) -> None:
         self._times = array("q")
@@ -72,6 +84,7 @@ class History:
         self._product_ids: list[str] = []
         self._actions = bytearray()
         self._quantities = array("d")
+        self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.listed: tuple[str, ...] = ()
         self.revision = 0
 
@@ -168,6 +181,7 @@ class History:
             quantities=self._quantities.tolist(),
             listed=self.listed,
             revision=self.revision,
+            attributes=self.attributes,
         )
 
     @classmethod
@@ -181,6 +195,7 @@ class History:
         history._quantities.extend(state.quantities)
         history.listed = tuple(map(shared_id, state.listed))
         history.revision = state.revision
+        history.attributes = state.attributes or _NO_ATTRIBUTES
         return history
 
     def _forget(self, oldest: int) -> None:

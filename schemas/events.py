@@ -63,6 +63,7 @@ class Reason:
     BECAUSE_BOUGHT = "because-bought"
     TRENDING = "trending"
     POPULAR = "popular"
+    POPULAR_IN_SEGMENT = "popular-in-segment"
     NEW = "new"
     SHOPPERS_LIKE_YOU = "shoppers-like-you"
     YOUR_TASTE = "your-taste"
@@ -247,6 +248,7 @@ class UserHistory:
     quantities: Sequence[float]
     listed: Sequence[str]
     revision: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,31 @@ class CoVisits:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentVisits:
+    """What one batch of events says about one segment of users; one position in the columns is one visit."""
+
+    segment: str
+    product_ids: Sequence[str]
+    visit_times_ms: Sequence[int]
+    visit_weights: Sequence[float]
+    caused_by: str
+    caused_at_ms: int
+
+    def __post_init__(self) -> None:
+        _check_id("segment", self.segment)
+        if not len(self.product_ids) == len(self.visit_times_ms) == len(self.visit_weights):
+            raise InvalidEventError(f"the arrays of visits of {self.segment} differ in length")
+        if not math.isfinite(sum(self.visit_weights)):
+            raise InvalidEventError(f"a weight of {self.segment} is not finite")
+        _check_time(min(self.visit_times_ms, default=0))
+
+    @property
+    def withdrawn(self) -> set[str]:
+        """Products of which visits are taken back."""
+        return {name for name, weight in zip(self.product_ids, self.visit_weights, strict=True) if weight < 0}
+
+
+@dataclass(frozen=True, slots=True)
 class ItemState:
     """A product's bounded co-occurrence row, forward-decayed relative to ``epoch``."""
 
@@ -310,7 +337,7 @@ class ItemState:
 
 @dataclass(frozen=True, slots=True)
 class TrendingState:
-    """A product's decayed popularity, short-lived and long-lived."""
+    """A product's decayed popularity, short-lived and long-lived, with everybody and by segment."""
 
     product_id: str
     trending_epoch: int
@@ -318,6 +345,13 @@ class TrendingState:
     popular_epoch: int
     popular: float
     event_time_ms: int
+    segments: Sequence[str]
+    segment_trending: Sequence[float]
+    segment_popular: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if not len(self.segments) == len(self.segment_trending) == len(self.segment_popular):
+            raise InvalidEventError(f"the arrays of segments of {self.product_id} differ in length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,6 +499,7 @@ Event = (
     | ImageFeature
     | UserHistory
     | CoVisits
+    | SegmentVisits
     | ItemState
     | TrendingState
     | SimilarState

@@ -18,6 +18,8 @@ def key_of(event: events.Event) -> str:
         return event.event_id
     if isinstance(event, events.UserUpdated):
         return event.user_id
+    if isinstance(event, events.SegmentVisits):
+        return event.segment
     if isinstance(event, events.SimilarState):
         return event.encoder_id
     if isinstance(event, events.RefitFactors):

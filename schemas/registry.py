@@ -29,6 +29,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "image-features": events.ImageFeature,
     "interaction-state": events.UserHistory,
     "co-visits": events.CoVisits,
+    "segment-visits": events.SegmentVisits,
     "item-state": events.ItemState,
     "trending-state": events.TrendingState,
     "similar-state": events.SimilarState,

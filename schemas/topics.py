@@ -63,6 +63,7 @@ ITEM_STATE = Topic("item-state", "product_id", "compact")
 TRENDING_STATE = Topic("trending-state", "product_id", "compact")
 SIMILAR_STATE = Topic("similar-state", "encoder_id", "compact")
 CO_VISITS = Topic("co-visits", "product_id", "delete", retention_ms=7 * DAY_MS)
+SEGMENT_VISITS = Topic("segment-visits", "segment", "delete", retention_ms=7 * DAY_MS)
 ITEM_FACTORS = Topic("item-factors", "product_id", "compact")
 REFIT_FACTORS = Topic("refit-factors", "part", "compact")
 RECOMMENDATION_UPDATED = Topic("recommendation-updated", "kind:subject", "compact")
@@ -86,6 +87,7 @@ TOPICS: dict[str, Topic] = {
         TRENDING_STATE,
         SIMILAR_STATE,
         CO_VISITS,
+        SEGMENT_VISITS,
         ITEM_FACTORS,
         REFIT_FACTORS,
         RECOMMENDATION_UPDATED,

@@ -16,6 +16,7 @@ _REASONS = {
     Reason.BECAUSE_BOUGHT: ("because you bought {}", "because of what you bought"),
     Reason.TRENDING: ("trending in {}", "trending now"),
     Reason.POPULAR: ("popular in {}", "popular"),
+    Reason.POPULAR_IN_SEGMENT: ("popular with your group, after {}", "popular with your group"),
     Reason.NEW: ("new in {}", "new in the shop"),
     Reason.SHOPPERS_LIKE_YOU: ("shoppers like you, after {}", "shoppers like you viewed it"),
     Reason.YOUR_TASTE: ("like {}, to your taste", "to your taste"),

@@ -42,6 +42,7 @@ class BlendSettings(_Frozen):
     factors: float = Field(default=0.6, ge=0, description="suits the shopper's taste, by matrix factorisation")
     trending: float = Field(default=0.02, ge=0, description="trending in the shop")
     popular: float = Field(default=0.02, ge=0, description="popular in the shop")
+    segment: float = Field(default=0.06, ge=0, description="popular with the users of the shopper's segment")
 
 
 class NeighbourSessionSettings(_Frozen):
@@ -111,6 +112,14 @@ class InteractionSettings(_Frozen):
     neighbours: NeighbourSessionSettings = NeighbourSessionSettings()
     fold_in: FoldInSettings = FoldInSettings()
     blend: BlendSettings = BlendSettings()
+    segment_attribute: str = Field(
+        default="",
+        max_length=100,
+        description="attribute of users' profiles by which they make segments, such as city; empty: no segments",
+    )
+    max_newcomers: int = Field(
+        default=20, ge=1, description="lists of users known by their profile alone that are made anew in one round"
+    )
     max_relisted: int = Field(
         default=500, ge=1, description="lists in one round that are made anew because a product vanished"
     )
@@ -138,4 +147,5 @@ class InteractionSettings(_Frozen):
     def scoring_rules(self) -> ScoringRules:
         """How each scorer scores."""
         rows = RowScoring(self.before_share, self.damping)
-        return ScoringRules(rows, self.neighbours.session_rules(), self.neighbours.rules(), self.fold_in.rules())
+        sessions, neighbours = self.neighbours.session_rules(), self.neighbours.rules()
+        return ScoringRules(rows, sessions, neighbours, self.fold_in.rules(), self.segment_attribute)

@@ -6,22 +6,23 @@ transaction. What the list follows from besides (other products' rows, looks, wh
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby, islice
+from typing import NamedTuple
 
 from consumers.forgetting import Forgetting
+from consumers.interactions.followed import FollowedTables
+from consumers.interactions.live_quality import LiveQuality
+from consumers.interactions.newcomers import Newcomers, Shopper
 from consumers.interactions.settings import InteractionSettings
-from consumers.runtime.causes import NO_CAUSE, Cause
+from consumers.runtime.causes import Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.co_visits import CoVisitBatch
-from recsys.evaluation.live import rank_class, rank_in
 from recsys.for_you import ForYou
 from recsys.forgetting import Unnamed, Withdrawals
 from recsys.histories import ADDED, History, history_event
-from schemas.codec import decode
-from schemas.errors import ContractError
+from recsys.segments import SegmentVisitBatch, kept_attributes
 from schemas.events import (
     Action,
     CartAdd,
@@ -30,7 +31,6 @@ from schemas.events import (
     PdpView,
     Purchase,
     RecommendationUpdated,
-    UserHistory,
 )
 from schemas.topics import (
     CART_ADD,
@@ -49,15 +49,22 @@ _ACTIONS: dict[type[object], Action] = {
     CartAdd: Action.CART_ADD,
     Purchase: Action.PURCHASE,
 }
-_SIMILAR = f"{Kind.SIMILAR}:"
-_SHOP_LISTS = {f"{kind}:": kind for kind in (Kind.TRENDING, Kind.POPULAR)}
+
+
+class _Learnt(NamedTuple):
+    """What a batch says about products, whoever did it."""
+
+    pairs: CoVisitBatch
+    withdrawals: Withdrawals
+    segments: SegmentVisitBatch
 
 
 class InteractionsStage(Stage):
     """Keeps the histories of its partitions' shoppers and publishes the for-you lists that change.
 
-    A shopper is a user, or a guest's session. What was bought, and what is retired or out of stock, is in no list;
-    when a product vanishes, the lists that hold it are made anew, a bounded number a round.
+    A shopper is a user, or a guest's session; a user of whom only the profile is known has a list too. What was
+    bought, and what is retired or out of stock, is in no list; when a product vanishes, the lists that hold it are
+    made anew, a bounded number a round.
     """
 
     spec = StageSpec(
@@ -75,81 +82,59 @@ class InteractionsStage(Stage):
         self.for_you = ForYou(settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump())
         self._shards: dict[int, dict[str, History]] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
-        self._popular: dict[str, int] = {}
-        """Ranks in the shop's popular list."""
         self._forgetting = Forgetting()
-        self._hits: list[tuple[int, int]] = []
-        """Of a batch: ranks in the list published before and in the popular one; 0 is none."""
-        self._catalogue_cause = NO_CAUSE
-        """The latest that made a product vanish, for lists that are found to hold one after a restart."""
+        self._newcomers = Newcomers()
+        self._quality = LiveQuality(self.for_you.has_segment)
+        self._tables = FollowedTables(self.for_you, self._quality, settings.segment_attribute, self._own)
 
     def wants(self, topic: str, key: str) -> bool:
         """Of recommendation-updated, only lists that for-you lists follow from."""
-        return topic != RECOMMENDATION_UPDATED.name or key.startswith(_SIMILAR) or key in _SHOP_LISTS
+        return topic != RECOMMENDATION_UPDATED.name or self._tables.wants(key)
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what shoppers did; each shopper touched is written to the changelog, and listed, once."""
-        pairs, withdrawals = CoVisitBatch(self._pair_rules, self._history_rules), Withdrawals(self._pair_rules)
-        of_shoppers: dict[tuple[int, str], list[AnyMessage]] = {}
+        learnt = self._nothing_learnt()
+        of_shoppers: dict[Shopper, list[AnyMessage]] = {}
         for message in messages:
             of_shoppers.setdefault((message.partition, message.key), []).append(message)
-        touched: dict[tuple[int, str], Cause] = {}
-        self._hits.clear()
+        touched: dict[Shopper, Cause] = {}
+        self._quality.begin()
         # Shopper by shopper, for then a history is at hand from the first event to the list.
         for (partition, subject), own in of_shoppers.items():
-            newest: AnyMessage | None = None
-            for is_event, group in groupby(own, lambda message: type(message.value) in _ACTIONS):
-                if is_event:
-                    newest = self._take(partition, subject, list(group), pairs, out) or newest
-                elif requests := [message for message in group if message.value is None]:
-                    self._forget(requests[-1], withdrawals, out)
-                    newest = None
+            newest = self._take_all(partition, subject, own, learnt, out)
             if newest is not None:
                 touched[partition, subject] = Cause.of(newest)
         self._publish(touched, out)
-        for co_visits in chain(pairs.messages(), withdrawals.messages()):
+        for co_visits in chain(learnt.pairs.messages(), learnt.withdrawals.messages()):
             out.publish(co_visits)
-        for (for_you, popular), amount in Counter(self._hits).items():
-            out.observe("for_you_hits", rank_class(for_you), amount=amount)
-            out.observe("popular_hits", rank_class(popular), amount=amount)
+        for segment_visits in learnt.segments.messages():
+            out.publish(segment_visits)
+        self._quality.report(out)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
-        vanished: dict[str, Cause] = {}
-        sessions = {message.key: message for message in messages if message.topic == INTERACTION_STATE.name}
-        factors = [(message.key, message.value) for message in messages if message.topic == ITEM_FACTORS.name]
-        for message in messages:
-            data = message.record.value
-            if message.topic == ITEM_STATE.name:
-                self.for_you.tables.put_row(message.key, data)
-            elif message.topic == PRODUCT_CREATED.name:
-                change = self.for_you.put_product(message.key, message.value)
-                if not self.for_you.is_recommendable(message.key):
-                    self._catalogue_cause = Cause.of(message)
-                if change is not None and change.vanished:
-                    vanished[message.key] = self._catalogue_cause
-            elif message.topic == RECOMMENDATION_UPDATED.name:
-                self._take_list(message.key, data)
-        if sessions:
-            self.for_you.sessions.put({subject: self._session(message) for subject, message in sessions.items()})
-        if factors:
-            self.for_you.factors.put(factors)
+        before = self._tables.lists_cause
+        vanished = self._tables.take(messages)
         if vanished:
             self._find_outdated(self._shards, vanished)
+        if self._tables.lists_cause is not before:
+            self._newcomers.outdate()
         self.poll(out)
 
     def poll(self, out: Outbox) -> None:
-        """Make some of the lists anew that hold a product that vanished."""
+        """Make some of the lists anew that hold a product that vanished, and some of newcomers."""
         waiting = (
             ((partition, subject), cause)
             for partition, outdated in self._outdated.items()
             for subject, cause in outdated.items()
         )
         self._publish(dict(islice(waiting, self._settings.max_relisted)), out)
+        newcomers = self._newcomers.take_due(self._settings.max_newcomers)
+        self._publish(dict.fromkeys(newcomers, self._tables.lists_cause), out, only_changed=True)
 
     def busy(self) -> bool:
         """True while lists wait to be made anew."""
-        return any(self._outdated.values())
+        return self._newcomers.are_due or any(self._outdated.values())
 
     def restore(self, messages: Sequence[AnyMessage]) -> None:
         """Take histories back."""
@@ -158,15 +143,18 @@ class InteractionsStage(Stage):
             if message.value is None:
                 shard.pop(message.key, None)
                 self._forgetting.restore(message)
+                self._newcomers.discard((message.partition, message.key))
             else:
-                shard[message.key] = History.of_state(message.value, self.for_you.shared_id)
+                history = shard[message.key] = History.of_state(message.value, self.for_you.shared_id)
+                self._place((message.partition, message.key), history)
 
     def restored(self, partitions: Sequence[int], out: Outbox) -> None:
-        """Products may have vanished meanwhile."""
+        """Products may have vanished meanwhile, and what is popular changed."""
+        self._newcomers.outdate()
         for partition in partitions:
             shard = self._shards.get(partition, {})
             gone = {
-                product_id: self._catalogue_cause
+                product_id: self._tables.catalogue_cause
                 for product_id in {listed for history in shard.values() for listed in history.listed}
                 if not self.for_you.is_recommendable(product_id)
             }
@@ -175,6 +163,7 @@ class InteractionsStage(Stage):
 
     def revoke(self, partitions: Sequence[int]) -> None:
         """Forget the histories of these partitions."""
+        self._newcomers.revoke(partitions)
         for partition in partitions:
             self._shards.pop(partition, None)
             self._outdated.pop(partition, None)
@@ -183,8 +172,34 @@ class InteractionsStage(Stage):
         """A shopper's history, None where there is none here."""
         return next((shard[subject] for shard in self._shards.values() if subject in shard), None)
 
+    def _own(self, partition: int, subject: str) -> History | None:
+        return self._shards.get(partition, {}).get(subject)
+
+    def _nothing_learnt(self) -> _Learnt:
+        rules = self._pair_rules
+        return _Learnt(
+            CoVisitBatch(rules, self._history_rules), Withdrawals(rules), SegmentVisitBatch(rules.weights)
+        )
+
+    def _take_all(
+        self, partition: int, subject: str, messages: Sequence[AnyMessage], learnt: _Learnt, out: Outbox
+    ) -> AnyMessage | None:
+        """Take all messages of a shopper; the newest that there is something to be published for, None without."""
+        newest: AnyMessage | None = None
+        for is_event, group in groupby(messages, lambda message: type(message.value) in _ACTIONS):
+            if is_event:
+                newest = self._take(partition, subject, list(group), learnt, out) or newest
+                continue
+            for message in group:
+                if message.value is not None:
+                    newest = self._take_profile(message, learnt) or newest
+                else:
+                    self._forget(message, learnt, out)
+                    newest = None
+        return newest
+
     def _take(
-        self, partition: int, subject: str, messages: Sequence[AnyMessage], pairs: CoVisitBatch, out: Outbox
+        self, partition: int, subject: str, messages: Sequence[AnyMessage], learnt: _Learnt, out: Outbox
     ) -> AnyMessage | None:
         """Add a shopper's events to the history; the newest that changed it, None where none did."""
         messages = self._forgetting.since(subject, messages, out)
@@ -197,43 +212,47 @@ class InteractionsStage(Stage):
         shared_id = self.for_you.shared_id
         events = [history_event(message.value, _ACTIONS[type(message.value)], shared_id) for message in messages]
         newest: AnyMessage | None = None
-        for message, event, outcome in zip(messages, events, pairs.add(history, events, messages), strict=True):
+        added = []
+        outcomes = learnt.pairs.add(history, events, messages)
+        for message, event, outcome in zip(messages, events, outcomes, strict=True):
             if outcome != ADDED:
                 out.count(message, outcome)
                 continue
-            if history.listed:
-                self._hits.append(
-                    (rank_in(history.listed, event.product_id), self._popular.get(event.product_id, 0))
-                )
+            added.append(event)
             if newest is None or message.timestamp_ms >= newest.timestamp_ms:
                 newest = message
         if newest is not None:
             shard[subject] = history
+            self._newcomers.discard((partition, subject))
+            segment = self.for_you.segment_of(history)
+            learnt.segments.add(segment, added, newest)
+            if history.listed:
+                self._quality.see(segment, history.listed, [event.product_id for event in added])
         return newest
 
-    def _session(self, message: AnyMessage) -> UserHistory | None:
-        """A shopper's history as the log has it; one that is kept here need not be decoded for that."""
-        data = message.record.value
-        if data is None:
+    def _take_profile(self, message: AnyMessage, learnt: _Learnt) -> AnyMessage | None:
+        """Take what is known of a user, whose visits go along to another segment; None where nothing is new."""
+        attributes = kept_attributes(message.value.attributes)
+        shard = self._shards.setdefault(message.partition, {})
+        history = shard.get(message.key)
+        if attributes == ({} if history is None else history.attributes):
             return None
-        own = self._shards.get(message.partition, {}).get(message.key)
-        if own is not None:
-            return own.snapshot(message.key)
-        try:
-            history = decode(INTERACTION_STATE.name, data)
-        except ContractError:
-            return None  # its owner cannot restore it either, and says so
-        return history if isinstance(history, UserHistory) else None
+        if history is None:
+            history = shard[message.key] = History()
+        before, history.attributes = self.for_you.segment_of(history), attributes
+        segment = self.for_you.segment_of(history)
+        if segment != before:
+            learnt.segments.take_back(before, list(history), message)
+            learnt.segments.add(segment, list(history), message)
+        self._place((message.partition, message.key), history)
+        return message
 
-    def _take_list(self, key: str, data: bytes | None) -> None:
-        if key.startswith(_SIMILAR):
-            self.for_you.tables.put_looks(key.removeprefix(_SIMILAR), data)
+    def _place(self, shopper: Shopper, history: History) -> None:
+        """Have a shopper among the newcomers, or not."""
+        if history.attributes and not len(history):
+            self._newcomers.put(shopper)
         else:
-            listed = _shop_list(data)
-            self.for_you.put_list(_SHOP_LISTS[key], listed)
-            if _SHOP_LISTS[key] == Kind.POPULAR:
-                items = [] if listed is None else listed.items
-                self._popular = {item.product_id: rank for rank, item in enumerate(items, start=1)}
+            self._newcomers.discard(shopper)
 
     def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, Cause]) -> None:
         for partition in partitions:
@@ -242,8 +261,8 @@ class InteractionsStage(Stage):
                     cause = next(vanished[product_id] for product_id in history.listed if product_id in vanished)
                     self._outdated.setdefault(partition, {})[subject] = cause
 
-    def _publish(self, touched: Mapping[tuple[int, str], Cause], out: Outbox) -> None:
-        """Write the histories of some shoppers, each after the list if that changed."""
+    def _publish(self, touched: Mapping[Shopper, Cause], out: Outbox, *, only_changed: bool = False) -> None:
+        """Write the histories of some shoppers, each after the list if that changed, or only then."""
         histories = [(subject, self._shards[partition][subject]) for partition, subject in touched]
         lists = self.for_you.recommend_many(histories, self._settings.list_length)
         for (partition, _), cause, (subject, history), items in zip(
@@ -255,6 +274,8 @@ class InteractionsStage(Stage):
                 history.listed = listed
                 history.revision += 1
                 self._publish_list(subject, history.revision, items, cause, out)
+            elif only_changed:
+                continue
             out.publish(history.snapshot(subject), partition=partition)
 
     def _publish_list(
@@ -266,22 +287,16 @@ class InteractionsStage(Stage):
         else:
             out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
 
-    def _forget(self, request: AnyMessage, withdrawals: Withdrawals, out: Outbox) -> None:
+    def _forget(self, request: AnyMessage, learnt: _Learnt, out: Outbox) -> None:
         """Drop all that is known of a user, take back what they added for others, and withdraw the list."""
         partition, subject = request.partition, request.key
         self._forgetting.take(request, INTERACTION_STATE, out)
         history = self._shards.get(partition, {}).pop(subject, None)
         self._outdated.get(partition, {}).pop(subject, None)
+        self._newcomers.discard((partition, subject))
         if history is not None:
-            withdrawals.take_back(history, Unnamed(request.timestamp_ms))
+            cause = Unnamed(request.timestamp_ms)
+            learnt.withdrawals.take_back(history, cause)
+            learnt.segments.take_back(self.for_you.segment_of(history), list(history), cause)
             if history.listed:
                 out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
-
-
-def _shop_list(data: bytes | None) -> RecommendationUpdated | None:
-    """A list of the whole shop; one that cannot be read counts as none, for its owner writes the dead letter."""
-    try:
-        listed = None if data is None else decode(RECOMMENDATION_UPDATED.name, data)
-    except ContractError:
-        return None
-    return listed if isinstance(listed, RecommendationUpdated) else None

@@ -69,16 +69,17 @@ class StageMetrics:
             "image_fetch": Counter(
                 "recsys_image_fetches", "Image fetches by what came of them.", ["stage", "outcome"], registry=r
             ),
-            "for_you_hits": Counter(
-                "recsys_for_you_hits",
-                "What shoppers did next, by its rank in the for-you list published before.",
-                ["stage", "rank"],
+            "list_hits": Counter(
+                "recsys_list_hits",
+                "What shoppers did next, by its rank in their for-you list as published before, and in the shop's "
+                "popular and trending lists as a control.",
+                ["stage", "kind", "segment", "rank"],
                 registry=r,
             ),
-            "popular_hits": Counter(
-                "recsys_popular_hits",
-                "The same events by their rank in the shop's popular list, as a control.",
-                ["stage", "rank"],
+            "list_reciprocal_ranks": Counter(
+                "recsys_list_reciprocal_ranks",
+                "The sum of the reciprocal ranks of the same events.",
+                ["stage", "kind", "segment"],
                 registry=r,
             ),
             "outcomes": Counter(

@@ -1,8 +1,8 @@
-"""The stage: co-visits in, popular and trending lists out.
+"""The stage: co-visits and segment-visits in, popular and trending lists out.
 
 The weights of products are the changelog; which lists readers have, the stage knows by following its own lists
-on recommendation-updated. Lists of the shop and of the categories visited are ranked with every batch. Those of
-other categories, whose products may have stopped trending or changed in the catalogue, take turns.
+on recommendation-updated. Lists of the shop, and of categories and segments visited, are ranked with every batch.
+The others, whose products may have stopped trending or changed in the catalogue, take turns.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from consumers.trending.settings import TrendingSettings
 from recsys.catalogue import Catalogue, CatalogueChange
 from recsys.popularity import OVERALL, Popularity
 from recsys.recent_ids import RecentIds
-from schemas.events import CoVisits, Kind, ListedProduct, RecommendationUpdated
-from schemas.topics import CO_VISITS, PRODUCT_CREATED, RECOMMENDATION_UPDATED, TRENDING_STATE
+from schemas.events import CoVisits, Kind, ListedProduct, RecommendationUpdated, SegmentVisits
+from schemas.topics import CO_VISITS, PRODUCT_CREATED, RECOMMENDATION_UPDATED, SEGMENT_VISITS, TRENDING_STATE
+
+BEYOND_LIMIT = "beyond-limit"
+"""Outcome of visits of a segment that is one too many."""
 
 _OWN_LISTS = (f"{Kind.POPULAR}:", f"{Kind.TRENDING}:")
 
@@ -42,7 +45,7 @@ class TrendingStage(Stage):
 
     spec = StageSpec(
         "trending",
-        inputs=(CO_VISITS,),
+        inputs=(CO_VISITS, SEGMENT_VISITS),
         tables=(PRODUCT_CREATED, RECOMMENDATION_UPDATED),
         changelogs=(TRENDING_STATE,),
         sole_owner=True,
@@ -64,13 +67,16 @@ class TrendingStage(Stage):
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Count visits; each product visited is written to the changelog once."""
-        batch: list[CoVisits] = [message.value for message in messages]
-        visited = self._popularity.add(batch)
+        batch: list[CoVisits] = [message.value for message in messages if message.topic == CO_VISITS.name]
+        of_segments = [message for message in messages if message.topic == SEGMENT_VISITS.name]
+        visited = dict.fromkeys(self._popularity.add(batch))
+        segments = self._add_segments(of_segments, visited, out)
         if not visited:
             return
-        newest = max(batch, key=lambda co_visits: co_visits.caused_at_ms)
+        newest = max((message.value for message in messages), key=lambda visits: visits.caused_at_ms)
         event_time_ms = max(self._popularity.latest_ms(product_id) for product_id in visited)
         withdrawn = {co_visits.product_id for co_visits in batch if co_visits.withdrawn}
+        withdrawn.update(*(message.value.withdrawn for message in of_segments))
         for product_id in visited:
             if product_id in withdrawn and self._popularity.is_empty(product_id):
                 self._unknown.discard(product_id)
@@ -82,11 +88,24 @@ class TrendingStage(Stage):
         for product_id in self._unknown.take_excess():
             self._forget(product_id, out)
         cause = Cause(newest.caused_at_ms, newest.caused_by, event_time_ms)
-        subjects = {OVERALL: cause}
-        for category in map(self._catalogue.category_of, visited):
-            if category:
-                subjects[category] = cause
-        self._publish(subjects | dict.fromkeys(self._next_in_turn(), cause), out)
+        categories = filter(None, map(self._catalogue.category_of, visited))
+        subjects = dict.fromkeys((OVERALL, *categories, *segments, *self._next_in_turn()), cause)
+        self._publish(subjects, out)
+
+    def _add_segments(
+        self, messages: Sequence[AnyMessage], visited: dict[str, None], out: Outbox
+    ) -> dict[str, None]:
+        """Count visits by segment; adds to the products visited, and returns the segments."""
+        segments: dict[str, None] = {}
+        for message in messages:
+            visits: SegmentVisits = message.value
+            product_ids = self._popularity.add_segment(visits)
+            if product_ids is None:
+                out.count(message, BEYOND_LIMIT)
+            else:
+                visited.update(dict.fromkeys(product_ids))
+                segments[visits.segment] = None
+        return segments
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the catalogue, and the stage's own lists, as they are now."""
@@ -127,7 +146,8 @@ class TrendingStage(Stage):
         unknown = [product_id for product_id in self._popularity if product_id not in self._catalogue]
         for product_id in sorted(unknown, key=lambda an_id: (self._popularity.latest_ms(an_id), an_id)):
             self._unknown.visit(product_id)
-        subjects = {OVERALL, *self._popularity.categories(), *(key.partition(":")[2] for key in self._listed)}
+        ranked = (*self._popularity.categories(), *self._popularity.segments())
+        subjects = {OVERALL, *ranked, *(key.partition(":")[2] for key in self._listed)}
         self._outdated = dict.fromkeys(sorted(subjects), self._catalogue_cause)
 
     def revoke(self, partitions: Sequence[int]) -> None:
@@ -160,12 +180,13 @@ class TrendingStage(Stage):
         self._unknown.discard(change.product_id)
         if change.product_id not in self._popularity:
             return
+        segments = self._popularity.segments_of(change.product_id)
         if change.retired:
             self._forget(change.product_id, out)
         else:
             self._popularity.reclassify(change.product_id)
         categories = {facts.category for facts in (change.before, change.after) if facts is not None}
-        for subject in (OVERALL, *sorted(categories)):
+        for subject in (OVERALL, *sorted(categories), *segments):
             self._outdated[subject] = self._catalogue_cause
 
     def _forget(self, product_id: str, out: Outbox) -> None:
@@ -173,13 +194,13 @@ class TrendingStage(Stage):
             out.retract(TRENDING_STATE, product_id)
 
     def _next_in_turn(self) -> list[str]:
-        """Categories to rank although nothing in them was visited."""
-        categories = self._popularity.categories()
-        if not categories:
+        """Categories and segments to rank although nothing in them was visited."""
+        subjects = [*self._popularity.categories(), *self._popularity.segments()]
+        if not subjects:
             return []
-        count = min(self._settings.categories_by_round, len(categories))
-        chosen = [categories[(self._turn + step) % len(categories)] for step in range(count)]
-        self._turn = (self._turn + count) % len(categories)
+        count = min(self._settings.categories_by_round, len(subjects))
+        chosen = [subjects[(self._turn + step) % len(subjects)] for step in range(count)]
+        self._turn = (self._turn + count) % len(subjects)
         return chosen
 
     def _publish(self, subjects: dict[str, Cause], out: Outbox) -> None:

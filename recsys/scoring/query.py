@@ -32,7 +32,8 @@ class Queries:
 
     ``owners`` say whose it is (int64, ascending). ``weights`` say how much a product says about what comes next;
     a query's add up to one (float64). ``excluded`` is one collection of products a query; ``subjects`` are who
-    asks, empty for nobody in particular.
+    asks, empty for nobody in particular; ``segments`` are the segments of users that they are in, empty for none,
+    and without any where nobody is in one.
     """
 
     product_ids: Sequence[str]
@@ -42,6 +43,7 @@ class Queries:
     excluded: Sequence[Collection[str]]
     subjects: Sequence[str]
     n: int = 20
+    segments: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.excluded)
@@ -54,6 +56,7 @@ def make_queries(
     excluded: Sequence[Collection[str]],
     subjects: Sequence[str],
     n: int = 20,
+    segments: Sequence[str] = (),
 ) -> Queries:
     """The queries of histories, each given latest event first.
 
@@ -80,7 +83,7 @@ def make_queries(
     weights *= np.exp2(-ages_ms / rules.half_life_ms)
     sums = sums_by_group(owners, weights, len(lengths))[owners]
     np.divide(weights, sums, out=weights, where=sums > 0.0)
-    return Queries(product_ids, owners, weights, bought, excluded, subjects, n)
+    return Queries(product_ids, owners, weights, bought, excluded, subjects, n, segments)
 
 
 def _take(

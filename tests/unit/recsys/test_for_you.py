@@ -21,6 +21,7 @@ WEIGHTS = {
     "factors": 0.8,
     "trending": 0.02,
     "popular": 0.02,
+    "segment": 0.06,
 }
 
 

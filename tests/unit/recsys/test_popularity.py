@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -9,10 +11,11 @@ from hypothesis import strategies as st
 
 from recsys.catalogue import Catalogue
 from recsys.decay import Decay
-from recsys.popularity import OVERALL, Popularity, PopularityRules
+from recsys.popularity import OVERALL, Popularity
+from recsys.visit_weights import PopularityRules
 from schemas.codec import decode, encode
 from schemas.errors import ConfigurationError
-from schemas.events import CoVisits, Kind, ProductCreated, TrendingState
+from schemas.events import CoVisits, Kind, ProductCreated, SegmentVisits, TrendingState
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -205,3 +208,87 @@ def test_weights_kept_with_another_half_life_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="another half-life"):
         other.restore(state)
     assert "a" not in other
+
+
+def segment_visits(segment: str, *visited: tuple[str, int, float]) -> SegmentVisits:
+    ids, times, weights = zip(*visited, strict=True)
+    return SegmentVisits(segment, ids, times, weights, "pdp-view/e", 1)
+
+
+def test_segments_have_lists_of_their_own_up_to_a_bound() -> None:
+    popularity = Popularity(replace(RULES, max_segments=2), SHOP)
+    popularity.add([visits("a", (9, 5.0)), visits("b", (9, 1.0))])
+    assert popularity.add_segment(segment_visits("city=X", ("b", 9, 1.0), ("c", 9, 2.0), ("b", 9, 2.0))) == [
+        "b",
+        "c",
+    ]
+    assert popularity.add_segment(segment_visits("hats", ("c", 9, 1.0))) == ["c"]
+    assert popularity.add_segment(segment_visits("city=Z", ("c", 9, 1.0))) is None
+    assert popularity.segments() == ["city=X", "hats"]
+    assert listed(popularity, Kind.POPULAR, "city=X") == ["b", "c"]
+    assert listed(popularity, Kind.POPULAR, "hats") == ["c"], "not the category of the same name"
+    assert listed(popularity, Kind.POPULAR) == ["a", "b"]
+    assert popularity.segments_of("b") == ["city=X"]
+    popularity.drop("c")
+    assert popularity.segments() == ["city=X"], "nothing is left of the other"
+
+
+def test_what_a_segment_takes_back_leaves_no_trace() -> None:
+    popularity = Popularity(RULES, SHOP)
+    popularity.add_segment(segment_visits("city=X", ("a", 9, 0.1), ("a", DAY_MS, 0.2), ("b", 9, 1.0)))
+    popularity.add_segment(segment_visits("city=X", ("a", DAY_MS, -0.2), ("a", 9, -0.1)))
+    assert popularity.segments_of("a") == []
+    assert popularity.is_empty("a")
+    assert not popularity.is_empty("b")
+    popularity.add([visits("a", (9, 1.0))])
+    assert not popularity.is_empty("a")
+
+
+def test_what_trends_in_a_segment_stands_out_from_its_own_past() -> None:
+    now_ms = 20 * DAY_MS
+    popularity = popularity_of(*history())
+    calm = [(product_id, hour * HOUR_MS, 1.0) for hour in range(20 * 24) for product_id in "ab"]
+    popularity.add_segment(segment_visits("city=X", *calm))
+    popularity.add_segment(segment_visits("city=X", *(("b", now_ms + n, 1.0) for n in range(30))))
+    assert listed(popularity, Kind.TRENDING, "city=X") == ["b"]
+    assert listed(popularity, Kind.TRENDING) == []
+
+
+def test_what_is_hardly_more_than_usual_does_not_trend() -> None:
+    """Recent weight alone is no acceleration, and a small one is chance."""
+    now_ms = 20 * DAY_MS
+    more = visits("a", *((now_ms + n, 1.0) for n in range(4)))
+    assert listed(popularity_of(*history(), more), Kind.TRENDING) == []
+    bold = Popularity(replace(RULES, significance=0.0), SHOP)
+    bold.add([*history(), more])
+    assert listed(bold, Kind.TRENDING) == ["a"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["city=X", "city=Y"]), st.sampled_from("abcd"), st.integers(0, 10**10), st.just(1.0)
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_segments_come_out_the_same_in_any_order_and_after_a_restore(
+    visited: list[tuple[str, str, int, float]], random: Random
+) -> None:
+    straight, shuffled, restored = (Popularity(RULES, SHOP) for _ in range(3))
+    for segment, *visit in visited:
+        straight.add_segment(segment_visits(segment, tuple(visit)))  # type: ignore[arg-type]
+    random.shuffle(visited)
+    for segment, *visit in visited:
+        shuffled.add_segment(segment_visits(segment, tuple(visit)))  # type: ignore[arg-type]
+    for product_id in straight:
+        restored.restore(cast(TrendingState, decode("trending-state", encode(straight.snapshot(product_id)))))
+    for segment in straight.segments():
+        expected = {kind: items for kind, _, items in straight.lists([segment])}
+        for other in (shuffled, restored):
+            for kind, _, items in other.lists([segment]):
+                assert {item.product_id: item.score for item in items} == pytest.approx(
+                    {item.product_id: item.score for item in expected[kind]}
+                )

@@ -167,7 +167,7 @@ def test_what_shoppers_do_next_is_measured_by_the_list_published_before() -> Non
     update = RecommendationUpdated("popular", "", 1, listed, 1, "x", 1)
     shop.log.append("recommendation-updated", b"popular:", encode(update))
     shop.settle()
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, ...]] = Counter()
     shop.worker._metrics.observed = seen.update  # type: ignore[method-assign]
     shop.view("e1", "u")
     shop.settle()
@@ -176,5 +176,14 @@ def test_what_shoppers_do_next_is_measured_by_the_list_published_before() -> Non
     for event_id, product_id in (("e2", "b"), ("e2", "b"), ("e3", "p")):
         shop.view(event_id, "u", product_id)
     shop.settle()
-    popular = {("popular_hits", "2-5"): 1, ("popular_hits", "1"): 1}
-    assert seen == {("for_you_hits", "2-5"): 2, **popular}, "the event that came twice counts once"
+    hits = {
+        ("list_hits", "for-you", "", "2-5"): 2,
+        ("list_hits", "popular", "", "1"): 1,
+        ("list_hits", "popular", "", "2-5"): 1,
+        ("list_hits", "trending", "", "missed"): 2,
+    }
+    reciprocal_ranks = {
+        ("list_reciprocal_ranks", "for-you", ""): pytest.approx(1 / 2 + 1 / 3),
+        ("list_reciprocal_ranks", "popular", ""): 1.5,
+    }
+    assert seen == hits | reciprocal_ranks, "the event that came twice counts once"

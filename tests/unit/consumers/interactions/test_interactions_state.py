@@ -210,8 +210,13 @@ def test_what_is_known_of_a_user_is_no_event() -> None:
     shop = Shop()
     shop.publish(UserUpdated("u", 1, {"city": "Ghent"}))
     shop.settle()
-    assert (shop.histories(), shop.lists()) == ({}, {})
+    assert shop.lists() == {}
+    state = shop.histories()["u"]
+    assert (list(state.product_ids), state.attributes) == ([], {"city": "Ghent"})
     assert shop.worker.processed["user-updated", "processed"] == 1
+    shop.publish(UserUpdated("u", 2, {"city": "Ghent"}))
+    shop.settle()
+    assert len(shop.log.records("interaction-state")) == 1, "nothing new is known"
 
 
 def test_what_was_bought_is_left_out_and_comes_back_with_a_return() -> None:

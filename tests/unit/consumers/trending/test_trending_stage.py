@@ -13,10 +13,18 @@ from consumers.runtime.worker import Worker, WorkerSettings
 from consumers.trending.settings import TrendingSettings
 from consumers.trending.stage import TrendingStage
 from schemas.codec import decode, encode
-from schemas.events import CoVisits, ListedProduct, ProductCreated, RecommendationUpdated, TrendingState
+from schemas.events import (
+    CoVisits,
+    ListedProduct,
+    ProductCreated,
+    RecommendationUpdated,
+    SegmentVisits,
+    TrendingState,
+)
 
 HOUR_MS = 3_600_000
 SETTINGS = TrendingSettings(list_length=3, trending_floor=3.0)
+INPUTS = ["co-visits", "segment-visits"]
 TABLES = ["product-created", "recommendation-updated"]
 
 
@@ -33,7 +41,7 @@ class Shop:
 
     def start(self) -> None:
         self.stage = TrendingStage(self._settings)
-        self.transport = MemoryTransport(self.log, "trending", ["co-visits"], TABLES, sole_owner=True)
+        self.transport = MemoryTransport(self.log, "trending", INPUTS, TABLES, sole_owner=True)
         self.worker = Worker(self.stage, self.transport, settings=self._worker_settings)
 
     def restart(self) -> None:
@@ -53,6 +61,11 @@ class Shop:
         )
         self.log.append("co-visits", product_id.encode(), encode(message))
 
+    def visit_in(self, segment: str, product_id: str, at_ms: int = 2_000, times: int = 1) -> None:
+        ids, visits, weights = (product_id,) * times, (at_ms,) * times, (1.0,) * times
+        message = SegmentVisits(segment, ids, visits, weights, f"pdp-view/e{at_ms}", 7)
+        self.log.append("segment-visits", segment.encode(), encode(message))
+
     def settle(self) -> None:
         """Run until all is dealt with and committed; the rounds that abort and restore look idle too."""
         idle = 0
@@ -65,7 +78,8 @@ class Shop:
         raise AssertionError("the stage does not come to rest")
 
     def _committed(self) -> bool:
-        partitions = [TopicPartition("co-visits", number) for number in range(self.log.partitions)]
+        numbers = range(self.log.partitions)
+        partitions = [TopicPartition(topic, n) for topic in INPUTS for n in numbers]
         return all(self.log.committed("trending", p) == self.log.end(p) for p in partitions)
 
     def lists(self) -> dict[str, list[str]]:
@@ -114,6 +128,31 @@ def test_popular_and_trending_lists_overall_and_by_category(shop: Shop) -> None:
     assert (update.caused_by, update.caused_at_ms) == ("pdp-view/e2000", 7)
     assert [item.reason for item in update.items] == ["trending"]
     assert [item.reason for item in shop.updates()["popular:"].items] == ["popular"] * 3
+
+
+def test_segments_of_users_have_lists_too(shop: Shop) -> None:
+    shop.visit("a", times=9)
+    shop.visit_in("city=Ghent", "b", times=4)
+    shop.visit_in("city=Bruges", "c")
+    shop.settle()
+    lists = shop.lists()
+    assert (lists["popular:city=Ghent"], lists["popular:city=Bruges"]) == (["b"], ["c"])
+    assert lists["trending:city=Ghent"] == ["b"]
+    assert lists["popular:"] == ["a"], "visits of everybody are those of co-visits"
+    assert shop.states()["b"].segments == ["city=Ghent"]
+    shop.create("b", "hats", in_stock=False)
+    shop.settle()
+    assert "popular:city=Ghent" not in shop.lists()
+
+
+def test_segments_beyond_the_bound_are_counted_and_have_no_lists() -> None:
+    shop = Shop(SETTINGS.model_copy(update={"max_segments": 1}))
+    shop.create("a")
+    for city in ("Ghent", "Bruges", "Liège"):
+        shop.visit_in(f"city={city}", "a")
+        shop.settle()
+    assert [key for key in shop.lists() if "=" in key] == ["popular:city=Ghent"]
+    assert shop.worker.processed["segment-visits", "beyond-limit"] == 2
 
 
 def test_a_list_is_published_again_only_when_its_order_changes(shop: Shop) -> None:
@@ -228,7 +267,7 @@ def test_a_member_that_stands_by_publishes_nothing(shop: Shop) -> None:
     shop.visit("a")
     shop.settle()
     other = TrendingStage(SETTINGS)
-    standby = Worker(other, MemoryTransport(shop.log, "trending", ["co-visits"], TABLES, sole_owner=True))
+    standby = Worker(other, MemoryTransport(shop.log, "trending", INPUTS, TABLES, sole_owner=True))
     count = len(shop.log.records("recommendation-updated"))
     shop.create("a", "hats", in_stock=False)
     for _ in range(5):
@@ -243,11 +282,17 @@ def test_trending_has_to_forget_faster_than_popular() -> None:
 
 
 PRODUCTS = ["a", "b", "c", "d"]
+of_segments = st.tuples(
+    st.just("segment"), st.sampled_from(["city=X", "city=Y"]), st.sampled_from(PRODUCTS), st.integers(0, 10**9)
+)
 visits = st.tuples(
     st.just("visit"), st.sampled_from(PRODUCTS), st.sampled_from([1.0, 3.0, 5.0]), st.integers(0, 10**9)
 )
+changes = st.tuples(st.sampled_from(["hats", "sold-out"]), st.sampled_from(PRODUCTS))
 steps = st.lists(
-    st.one_of(visits, visits, st.tuples(st.sampled_from(["hats", "sold-out"]), st.sampled_from(PRODUCTS))),
+    st.one_of(
+        visits, visits, of_segments, st.tuples(st.sampled_from(["hats", "sold-out"]), st.sampled_from(PRODUCTS))
+    ),
     min_size=1,
     max_size=12,
 )
@@ -257,6 +302,8 @@ def play(shop: Shop, step: tuple[object, ...]) -> None:
     match step:
         case ("visit", str(product), float(weight), int(at_ms)):
             shop.visit(product, weight, at_ms)
+        case ("segment", str(segment), str(product), int(at_ms)):
+            shop.visit_in(segment, product, at_ms)
         case ("hats", str(product)):
             shop.create(product, "hats")
         case ("sold-out", str(product)):
@@ -284,6 +331,8 @@ def test_crashes_anywhere_lead_to_the_same_tables(script: list[tuple[object, ...
                 stormy.settle()
     for shop in (calm, stormy):
         shop.visit("a", 0.5, 10**9)
+        for segment in ("city=X", "city=Y"):
+            shop.visit_in(segment, "a", 10**9)
         shop.settle()
     assert stormy.lists() == calm.lists()
     assert set(stormy.states()) == set(calm.states())
@@ -291,5 +340,6 @@ def test_crashes_anywhere_lead_to_the_same_tables(script: list[tuple[object, ...
         other = stormy.states()[product_id]
         assert (other.popular_epoch, other.trending_epoch) == (state.popular_epoch, state.trending_epoch)
         assert other.event_time_ms == state.event_time_ms
+        assert sorted(other.segments) == sorted(state.segments)
         assert other.popular == pytest.approx(state.popular, rel=1e-9)
         assert other.trending == pytest.approx(state.trending, rel=1e-9)
