@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from recsys.factors.generations import Generations
 from recsys.factors.solving import Gram, Vectors, Visited, regularised, solve
 from recsys.factors.space import VectorSpace
+from recsys.scoring.largest import largest
 from recsys.scoring.query import Numbers, Queries
 from recsys.scoring.scorers import NOTHING, Scored
 from recsys.scoring.slots import ProductSlots
 from schemas.events import ItemFactors, Reason
-
-_LEAST = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +72,8 @@ class FactorScorer:
         users = self._fold_in(queries, self._space)
         scores = users.astype(np.float32) @ self._space.vectors[:every].T
         scores *= self._slots.recommendable[:every]
-        least = np.full((len(queries), 1), _LEAST, np.float32)
-        if every > self._rules.most:
-            place = every - self._rules.most
-            least = np.maximum(np.partition(scores, place, axis=1)[:, place : place + 1], least)
-        places = (scores >= least).ravel().nonzero()[0]
-        owners, slots = np.divmod(places, every)
-        found = scores.ravel()[places].astype(np.float64)
-        return Scored(owners, slots.astype(np.int32), found, np.full(len(owners), -1))
+        found = largest(scores, self._rules.most)
+        return Scored(found.rows, found.columns, found.values, np.full(len(found.rows), -1))
 
     def _fold_in(self, queries: Queries, space: VectorSpace) -> Vectors:
         """The shoppers' vectors, shape (queries, factors)."""

@@ -75,4 +75,5 @@ def test_the_best_are_those_of_the_greatest_sums(
         assert listed == expected(query, mixed[number].tolist(), excluded[number] | unlisted, ties, n)
         for slot, place in zip(found.slots[own], found.strongest[own].tolist(), strict=True):
             assert flat[place][0] == slot
-    assert not any(column.any() for column in (work.totals, work.most))
+    assert not work.totals.any()
+    assert not work.places.any()
