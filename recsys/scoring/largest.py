@@ -92,4 +92,5 @@ def _least_of_largest(row: Scores, columns: NDArray[np.int32], heap: Scores) -> 
             heap[place] = heap[child]
             place, child = child, 2 * child + 1
         heap[place] = value
-    return heap[0]
+    least: np.float32 = heap[0]
+    return least
