@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from consumers.runtime.turns import take_short_turns
+
 _BODY = b"{" + b" " * 7_998 + b"}"
 """As long as three shelves."""
 _ANSWER = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_BODY)) + _BODY
@@ -26,4 +28,5 @@ async def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
+    take_short_turns()
     asyncio.run(_serve(int(sys.argv[1])))

@@ -72,6 +72,7 @@ class InteractionsStage(Stage):
         inputs=(PDP_VIEW, CART_ADD, PURCHASE, USER_UPDATED),
         tables=(PRODUCT_CREATED, ITEM_STATE, ITEM_FACTORS, INTERACTION_STATE, RECOMMENDATION_UPDATED),
         changelogs=(INTERACTION_STATE,),
+        gather_tables_ms=100,
         undecoded=frozenset({ITEM_STATE.name, INTERACTION_STATE.name, RECOMMENDATION_UPDATED.name}),
     )
 

@@ -37,6 +37,7 @@ class ItemFactorsStage(Stage):
         changelogs=(ITEM_FACTORS,),
         source_changelog=True,
         sole_owner=True,
+        gather_ms=200,
     )
 
     def __init__(self, settings: ItemFactorSettings | None = None) -> None:

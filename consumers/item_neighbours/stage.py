@@ -40,7 +40,13 @@ class ItemNeighboursStage(Stage):
     up to a bound, and their lists published once the product is created.
     """
 
-    spec = StageSpec("item-neighbours", inputs=(CO_VISITS,), tables=(PRODUCT_CREATED,), changelogs=(ITEM_STATE,))
+    spec = StageSpec(
+        "item-neighbours",
+        inputs=(CO_VISITS,),
+        tables=(PRODUCT_CREATED,),
+        changelogs=(ITEM_STATE,),
+        gather_ms=200,
+    )
 
     def __init__(self, settings: ItemNeighbourSettings | None = None) -> None:
         self._settings = settings or ItemNeighbourSettings()

@@ -74,6 +74,7 @@ class OutcomesStage(Stage):
         "outcomes",
         inputs=(IMPRESSION, CLICK, CART_ADD, PURCHASE, USER_UPDATED),
         changelogs=(OUTCOME_STATE,),
+        gather_ms=200,
     )
 
     def __init__(self, settings: OutcomeSettings | None = None) -> None:

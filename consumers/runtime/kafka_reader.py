@@ -16,15 +16,19 @@ from schemas.kafka_settings import KafkaSettings
 
 _CHUNK_RECORDS = 5_000
 _WAIT_MS = 100
+_FETCH_WAIT_MS = 500
+_GATHERED_BYTES = 100_000
+"""With as much as this there, nothing waits for more."""
 
 
 def consumer_options(
-    kafka: KafkaSettings, runtime: RuntimeSettings, fetch_max_wait_ms: int = 500
+    kafka: KafkaSettings, runtime: RuntimeSettings, fetch_max_wait_ms: int = _FETCH_WAIT_MS, gather_ms: int = 0
 ) -> dict[str, Any]:
     """What every consumer of the runtime has in common.
 
     ``fetch_max_wait_ms`` is how long the broker holds a fetch while there is nothing: it answers at once when
-    something comes, but a fetch for other partitions has to wait for it.
+    something comes, but a fetch for other partitions has to wait for it. With ``gather_ms`` the broker holds what
+    comes, too, for so long or until it is much: fewer and larger transactions, for each costs the same.
     """
     return {
         **kafka.client_options(),
@@ -32,7 +36,8 @@ def consumer_options(
         "auto_offset_reset": "earliest",
         "enable_auto_commit": False,
         "allow_auto_create_topics": False,
-        "fetch_max_wait_ms": fetch_max_wait_ms,
+        "fetch_max_wait_ms": gather_ms or fetch_max_wait_ms,
+        "fetch_min_bytes": _GATHERED_BYTES if gather_ms else 1,
         "max_partition_fetch_bytes": 4_000_000,
         "retry_backoff_ms": 20,
         "reconnect_backoff_max_ms": runtime.reconnect_backoff_max_ms,
@@ -45,11 +50,17 @@ def consumer_options(
 class TopicReader:
     """A consumer without a group. ``partitions`` are ours, without the prefix."""
 
-    def __init__(self, kafka: KafkaSettings, runtime: RuntimeSettings, fetch_max_wait_ms: int = 500) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        runtime: RuntimeSettings,
+        fetch_max_wait_ms: int = _FETCH_WAIT_MS,
+        gather_ms: int = 0,
+    ) -> None:
         self._prefix = kafka.topic_prefix
         self._timeout_ms = runtime.request_timeout_ms
         with connecting(kafka):
-            self._consumer = KafkaConsumer(**consumer_options(kafka, runtime, fetch_max_wait_ms))
+            self._consumer = KafkaConsumer(**consumer_options(kafka, runtime, fetch_max_wait_ms, gather_ms))
             # Sees the log's end past transactions that are still open, which readers have to wait for.
             self._ends = KafkaConsumer(
                 **{**consumer_options(kafka, runtime), "isolation_level": "read_uncommitted"}

@@ -47,14 +47,14 @@ class KafkaTransport:
         self._check_partitions(spec)
         self._tables: TopicReader | None = None
         if spec.tables:
-            self._tables = TopicReader(kafka, runtime)
+            self._tables = TopicReader(kafka, runtime, gather_ms=spec.gather_tables_ms)
             self._tables.follow([topic.name for topic in spec.tables])
         self._writer = TransactionalWriter(kafka, runtime, member)
         self._membership: Any = None
         self._held: set[KafkaPartition] = set()
         with kafka_errors("joining the group"):
             self._consumer = KafkaConsumer(
-                **consumer_options(kafka, runtime),
+                **consumer_options(kafka, runtime, gather_ms=spec.gather_ms),
                 group_id=self._group,
                 group_instance_id=member if runtime.instance else None,
                 client_id=member,

@@ -43,6 +43,10 @@ class StageSpec:
     source_changelog: bool = False
     """True where the inputs themselves, up to the committed offset, are also part of the state."""
     sole_owner: bool = False
+    gather_ms: int = 0
+    """How long input may wait for more to share its transaction; for a stage that no shopper waits for."""
+    gather_tables_ms: int = 0
+    """The same for what is new on the tables."""
     undecoded: frozenset[str] = frozenset()
     """Names of tables that are handed over as bytes, for a stage that needs few of their records: the
     message's ``value`` is None, and ``record.value`` tells a tombstone from the rest."""

@@ -49,6 +49,8 @@ class TrendingStage(Stage):
         tables=(PRODUCT_CREATED, RECOMMENDATION_UPDATED),
         changelogs=(TRENDING_STATE,),
         sole_owner=True,
+        gather_ms=200,
+        gather_tables_ms=200,
     )
 
     def __init__(self, settings: TrendingSettings | None = None) -> None:

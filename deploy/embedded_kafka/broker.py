@@ -23,6 +23,7 @@ from deploy.embedded_kafka.locking import locked
 from deploy.embedded_kafka.process import BrokerProcess, find, signature
 from deploy.embedded_kafka.server_properties import server_properties
 from deploy.embedded_kafka.settings import EmbeddedKafkaSettings
+from deploy.priority import step_back
 from schemas.kafka_settings import KafkaSettings
 
 LOOPBACK = "127.0.0.1"
@@ -131,6 +132,7 @@ class EmbeddedKafka:
                     str(distribution.java),
                     f"-Xmx{self.settings.heap_mb}m",
                     "-XX:+UseSerialGC",
+                    "-XX:TieredStopAtLevel=1",  # optimising further costs more than it gains for minutes
                     "-XX:+ExitOnOutOfMemoryError",
                     f"-Dlog4j2.configurationFile={log4j2}",
                     f"-Drecsys.kafka.log={self._log.path}",
@@ -149,7 +151,7 @@ class EmbeddedKafka:
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         with self._log.output.open("wb") as output:
-            return subprocess.Popen(
+            child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -157,6 +159,8 @@ class EmbeddedKafka:
                 start_new_session=True,
                 cwd=self._folder,
             )
+        step_back(child.pid, self.settings.niceness)
+        return child
 
     def _wait_for_answer(self, running: BrokerProcess) -> None:
         deadline = time.monotonic() + self.settings.start_timeout_seconds

@@ -32,5 +32,11 @@ class EmbeddedKafkaSettings(BaseModel):
     data_dir: Path = Field(default_factory=lambda: data_dir() / "kafka", description="the broker's data and log")
     cache_dir: Path = Field(default_factory=cache_dir, description="the jars that are fetched once")
     heap_mb: int = Field(default=768, ge=256, description="largest Java heap, MiB")
+    niceness: int = Field(
+        default=5,
+        ge=0,
+        le=19,
+        description="how far the broker steps back on a machine that it shares with what answers shoppers",
+    )
     start_timeout_seconds: float = Field(default=60.0, gt=0, description="longest wait for the broker to answer")
     stop_timeout_seconds: float = Field(default=20.0, gt=0, description="longest wait before it is killed")

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from consumers.image_features.fetching import ImageFetcher
 from consumers.image_features.settings import ImageSettings
 from consumers.runtime.health import HealthServer
+from consumers.runtime.turns import take_short_turns
 from schemas.events import ProductCreated
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 from storefront.api.app import Resource, create_app
@@ -47,6 +48,8 @@ _SWITCH_SECONDS = 0.0005
 """How long another thread may keep the interpreter while a request waits; a tenth of Python's own default."""
 _YOUNG_OBJECTS = 50_000
 _PHOTO_MATCHES = 24
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than proxies keep an idle connection: one that is closed just as it is used fails a request."""
 _STOP_SECONDS = 3
 """How long requests may still take that are under way."""
 _CUT_SHORT_SECONDS = 20.0
@@ -57,6 +60,7 @@ _log = logging.getLogger(__name__)
 
 def serve(configuration: StorefrontConfiguration) -> None:
     """Serve until SIGTERM or SIGINT; call it on the main thread."""
+    take_short_turns()
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_YOUNG_OBJECTS, 20, 100)
     settings = configuration.api
@@ -72,6 +76,7 @@ def serve(configuration: StorefrontConfiguration) -> None:
             proxy_headers=True,
             forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=_STOP_SECONDS,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             limit_concurrency=settings.max_connections,
             ws="none",
         ),

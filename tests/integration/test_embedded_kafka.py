@@ -42,6 +42,7 @@ def test_it_is_started_once_found_and_stopped(
     assert status.kafka is not None
     assert status.kafka.startswith("Apache Kafka 4.")
     assert status.pid is not None
+    assert psutil.Process(status.pid).nice() == embedded_kafka.settings.niceness
 
     assert embedded_kafka.up() == reached
     assert embedded_kafka.status().pid == status.pid

@@ -14,6 +14,7 @@ from consumers.runtime.batching import BatchLimit
 from consumers.runtime.dead_letters import dead_letter
 from consumers.runtime.decoding import FUTURE_TOLERANCE_MS, Decoder
 from consumers.runtime.kafka_errors import InstanceTakenError, kafka_errors, translated
+from consumers.runtime.kafka_reader import consumer_options
 from consumers.runtime.memory import MemoryLog
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.partitioning import key_partition
@@ -31,6 +32,7 @@ from schemas.errors import (
     TransactionAbortedError,
 )
 from schemas.events import PdpView, ProductCreated, RecommendationUpdated, UserHistory
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import INTERACTION_STATE, PDP_VIEW, PRODUCT_CREATED, RECOMMENDATION_UPDATED
 
 P0, P1 = TopicPartition("pdp-view", 0), TopicPartition("pdp-view", 1)
@@ -269,3 +271,15 @@ def test_the_log_in_memory_lets_go_of_what_everybody_has_read() -> None:
 def test_the_log_in_memory_knows_its_topics() -> None:
     with pytest.raises(ConfigurationError, match="no partition 5"):
         MemoryLog(2).append(INTERACTION_STATE.name, b"k", b"v", partition=5)
+
+
+def test_only_who_gathers_lets_the_broker_hold_what_comes() -> None:
+    kafka, runtime = KafkaSettings(bootstrap_servers="shop:9092"), RuntimeSettings()
+    at_once, gathered = consumer_options(kafka, runtime), consumer_options(kafka, runtime, gather_ms=200)
+    assert at_once["fetch_min_bytes"] == 1
+    assert gathered["fetch_max_wait_ms"] == 200
+    assert gathered["fetch_min_bytes"] > 1
+    assert {name for name in at_once if at_once[name] != gathered[name]} == {
+        "fetch_min_bytes",
+        "fetch_max_wait_ms",
+    }
