@@ -112,6 +112,23 @@ class Ledger:
                 on_wait()
             time.sleep(_BETWEEN_LOOKS_SECONDS)
 
+    def has_run(self, stage: str) -> bool:
+        """True for a stage that took anything from its inputs, ever."""
+        return bool(self._committed(stage))
+
+    def wait_until_taken(self, stages: Iterable[str], deadline: float) -> list[str]:
+        """Wait for these stages to take what came since the ledger was opened, and is on their inputs now.
+
+        ``deadline`` is a time of ``time.monotonic()``; returns the stages that have not taken it by then.
+        """
+        ends = {name: self.ends(self._stages[name].inputs) for name in stages}
+        while ends:
+            ends = {name: at for name, at in ends.items() if self._pending(name, at, first_only=True)}
+            if not ends or time.monotonic() > deadline:
+                break
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
+        return list(ends)
+
     def _is_behind(self, stage: str, ends: Offsets) -> bool:
         mine = {p for topic in self._stages[stage].inputs for p in self._partitions[topic.name]}
         return bool(self._pending(stage, {p: end for p, end in ends.items() if p in mine}, first_only=True))

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from cli import bench, config, encoder, evaluate, experiment, kafka, publish, rules
 from cli.demo import demo
+from cli.forget import forget
 from cli.refit import refit
 from cli.run import run
 from cli.search import search
@@ -42,6 +43,7 @@ app.command()(simulate)
 app.command()(watch)
 app.command()(show)
 app.command()(search)
+app.command()(forget)
 
 
 def main() -> None:

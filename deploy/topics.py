@@ -49,6 +49,12 @@ def ensure_topics(settings: KafkaSettings) -> TopicReport:
         raise KafkaUnavailableError("topics neither exist nor can be created; they may still be being deleted")
 
 
+def topic_configs(settings: KafkaSettings) -> dict[str, Mapping[str, str]]:
+    """The settings of this project's topics on the cluster, in Kafka's words, by their names without prefix."""
+    with admin_client(settings) as admin:
+        return {name: found.configs for name, found in _existing(admin, settings).items()}
+
+
 def delete_topics(settings: KafkaSettings) -> None:
     """Delete every topic of this prefix, data and all."""
     with admin_client(settings) as admin:
