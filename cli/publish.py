@@ -66,8 +66,8 @@ def catalogue(
 ) -> None:
     """Publish products: a row each, or a picture each. Publishing again updates them.
 
-    Fields: product_id, title, category, image (an address or a path), price, in_stock, event_time_ms; other
-    columns become attributes. A picture in CATEGORY/P123.jpg is the product P123.
+    Fields: product_id, title, category, image (an address or a path), other_images (with commas between), price,
+    in_stock, event_time_ms; other columns become attributes. A picture in CATEGORY/P123.jpg is the product P123.
     """
     from cli.publishing import Options
     from consumers.configuration import load

@@ -7,8 +7,9 @@ Three layouts are read, as streams:
 - a folder of pictures by category, ``folder/category/P123.jpg``: the file's name is the product_id.
 
 A path in the table begins at ``pictures_dir`` (the catalogue's own folder unless it is given) and is published
-relative to ``images_dir``, the folder that the image stage looks below; http(s) addresses are passed on. Columns
-that are no field become attributes.
+relative to ``images_dir``, the folder that the image stage looks below; http(s) addresses are passed on. Further
+pictures, ``other_images``, have commas or vertical bars between them, or are a list of Parquet. Columns that are
+no field become attributes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from producers.cells import RowError, as_number, as_text, as_time_ms, as_truth
+from producers.cells import RowError, as_number, as_text, as_texts, as_time_ms, as_truth
 from producers.errors import UnreadableSourceError
 from producers.tables import AcceptedRow, RawRow, RejectedRow, Table, resolve_columns
 from schemas.errors import ContractError
@@ -31,6 +32,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "title": ("title", "name"),
     "category": ("category",),
     "image": ("image", "image_url", "image_link", "picture"),
+    "other_images": ("other_images", "other_image_urls", "additional_image_link"),
     "price": ("price",),
     "in_stock": ("in_stock",),
     "event_time_ms": ("event_time_ms",),
@@ -124,6 +126,9 @@ class Catalogue:
             image_url=None if image is None else self._image_url(self._pictures_dir, as_text(image)),
             price=None if price is None else as_number("price", price),
             in_stock=True if in_stock is None else as_truth("in_stock", in_stock),
+            other_image_urls=[
+                self._image_url(self._pictures_dir, other) for other in as_texts(cells.get("other_images"))
+            ],
             attributes={column: as_text(raw.cells[column]) for column in self._attributes if column in raw.cells},
         )
 

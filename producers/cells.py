@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from schemas.errors import ContractError
+
+_BETWEEN = re.compile(r"[,|]")
 
 Value = object
 """A cell: text from CSV, any of Arrow's scalars as Python has them from Parquet."""
@@ -33,6 +36,12 @@ def as_text(value: Value) -> str:
         except UnicodeDecodeError:
             raise RowError(f"{value[:20]!r} is not UTF-8 text") from None
     return str(value)
+
+
+def as_texts(value: Value) -> list[str]:
+    """A cell as several texts: a list of Parquet, or a text with commas or vertical bars between."""
+    parts = value if isinstance(value, (list, tuple)) else _BETWEEN.split("" if value is None else as_text(value))
+    return [text for part in parts if not is_empty(part) and (text := as_text(part))]
 
 
 def as_number(name: str, value: Value) -> float:

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -125,12 +125,14 @@ class ShopEvents:
         price: float | None = None,
         in_stock: bool = True,
         attributes: Mapping[str, str] | None = None,
+        other_image_urls: Sequence[str] = (),
         event_time_ms: int | None = None,
     ) -> None:
         """A product as it is now; call it again, with everything, whenever something about it changes."""
         at_ms = _now_ms() if event_time_ms is None else event_time_ms
         facts = dict(attributes or {})
-        self.publish(ProductCreated(product, at_ms, title, category, image_url, price, in_stock, facts))
+        others = list(other_image_urls)
+        self.publish(ProductCreated(product, at_ms, title, category, image_url, price, in_stock, facts, others))
 
     def product_retired(self, product: str) -> None:
         """A product is gone for good: it leaves every list."""

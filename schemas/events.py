@@ -104,6 +104,7 @@ class ProductCreated:
     price: float | None = None
     in_stock: bool = True
     attributes: Mapping[str, str] = field(default_factory=dict)
+    other_image_urls: Sequence[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _check_id("product_id", self.product_id)
@@ -221,7 +222,10 @@ class UserUpdated:
 
 @dataclass(frozen=True, slots=True)
 class ImageFeature:
-    """The CNN feature of a product's main picture; ``vector`` is float16, little-endian, unit length."""
+    """The CNN feature of a product's pictures; ``vector`` is float16, little-endian, unit length.
+
+    It is ``main_weight`` of the main picture's and the rest of the mean of the others', if there are any.
+    """
 
     product_id: str
     event_time_ms: int
@@ -234,6 +238,8 @@ class ImageFeature:
     earlier_encoder_id: str = ""
     earlier_vector: bytes = b""
     tried_encoder_id: str = ""
+    other_digests: Sequence[bytes] = field(default_factory=list)
+    main_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

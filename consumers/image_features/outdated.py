@@ -11,11 +11,11 @@ from schemas.events import ImageFeature, ProductCreated
 
 
 class OutdatedFeature(NamedTuple):
-    """A feature as it is published, and where the product's picture is."""
+    """A feature as it is published, and where the product's pictures are, the main one first; none if unknown."""
 
     partition: int
     feature: ImageFeature
-    image_url: str
+    image_urls: Sequence[str]
 
 
 class OutdatedFeatures:
@@ -28,7 +28,7 @@ class OutdatedFeatures:
     def __init__(self, encoder_id: str) -> None:
         self._encoder_id = encoder_id
         self._features: dict[int, dict[str, ImageFeature]] = {}
-        self._image_urls: dict[int, dict[str, str]] = {}
+        self._image_urls: dict[int, dict[str, Sequence[str]]] = {}
         self._waiting: dict[int, dict[str, OutdatedFeature]] = {}
         self._order: deque[tuple[int, str]] = deque()
 
@@ -41,7 +41,7 @@ class OutdatedFeatures:
         if message.value is None or not message.value.image_url:
             shard.pop(message.key, None)
         else:
-            shard[message.key] = message.value.image_url
+            shard[message.key] = (message.value.image_url, *message.value.other_image_urls)
 
     def restore_feature(self, message: Message[ImageFeature]) -> None:
         """Take a feature back; one that the encoder made, or could not make, is not outdated."""
@@ -57,7 +57,7 @@ class OutdatedFeatures:
         for partition in partitions:
             urls = self._image_urls.pop(partition, {})
             shard = {
-                product_id: OutdatedFeature(partition, feature, urls.get(product_id, ""))
+                product_id: OutdatedFeature(partition, feature, urls.get(product_id, ()))
                 for product_id, feature in self._features.pop(partition, {}).items()
             }
             self._waiting[partition] = shard
@@ -80,7 +80,7 @@ class OutdatedFeatures:
 
     def without_picture(self) -> list[OutdatedFeature]:
         """Take those whose product is not known, so that nothing can be embedded."""
-        lost = [one for shard in self._waiting.values() for one in shard.values() if not one.image_url]
+        lost = [one for shard in self._waiting.values() for one in shard.values() if not one.image_urls]
         for one in lost:
             del self._waiting[one.partition][one.feature.product_id]
         return lost

@@ -48,6 +48,7 @@ class _Task:
     url: str
     attempts: int = 0
     outcome: Outcome | None = None
+    put_off: bool = False
 
 
 class ImagePipeline:
@@ -105,6 +106,11 @@ class ImagePipeline:
         self._current[ref] = task
         self._work.put(task)
 
+    def is_put_off(self, ref: str) -> bool:
+        """True while a picture waits for a retry."""
+        task = self._current.get(ref)
+        return task is not None and task.put_off
+
     def cancel(self, ref: str) -> None:
         """Forget a picture; nothing is reported for it."""
         self._current.pop(ref, None)
@@ -155,6 +161,7 @@ class ImagePipeline:
 
     def _put_off_until(self, due_seconds: float, task: _Task) -> None:
         self.retries += 1
+        task.put_off = True
         if len(self._put_off) >= 2 * self._capacity:  # mostly replaced by newer ones: keep the heap bounded too
             self._put_off = [entry for entry in self._put_off if not self._stale(entry[2])]
             heapq.heapify(self._put_off)
@@ -164,6 +171,7 @@ class ImagePipeline:
         while self._put_off and (self._put_off[0][0] <= self._now_seconds() or self._stale(self._put_off[0][2])):
             task = heapq.heappop(self._put_off)[2]
             if not self._stale(task):
+                task.put_off = False
                 self._work.put(task)
 
     def _stale(self, task: _Task) -> bool:

@@ -97,6 +97,16 @@ class ImageSettings(_Frozen):
     re_embedded_at_once: int = Field(
         default=32, ge=1, le=1024, description="pictures under way for a changed encoder; new products go first"
     )
+    max_other_images: int = Field(
+        default=4, ge=0, le=50, description="pictures of a product beside its main one that are embedded too"
+    )
+    main_weight: float = Field(
+        default=0.7,
+        gt=0,
+        le=1,
+        description="the main picture's part in a product's vector, where it has others; for what is published "
+        "from then on",
+    )
     embed_batch: int = Field(default=32, ge=1, le=1024, description="pictures embedded in one go")
     remembered_vectors: int = Field(
         default=4096, ge=0, description="vectors kept by digest, for a photograph that several products share"

@@ -106,6 +106,21 @@ def test_a_folder_with_a_table_is_that_table(tmp_path: Path, name: str) -> None:
     assert list(read(tmp_path)[0].values()) == [ProductCreated("P1", NOW_MS)]
 
 
+def test_several_pictures_of_a_product(tmp_path: Path) -> None:
+    path = table(
+        tmp_path, 'id,image,additional_image_link\na,1.jpg,"2.jpg, https://x.example/3.jpg"\nb,1.jpg,4.jpg|5.jpg\n'
+    )
+    accepted, _ = read(path)
+    assert [list(event.other_image_urls) for event in accepted.values()] == [
+        ["2.jpg", "https://x.example/3.jpg"],
+        ["4.jpg", "5.jpg"],
+    ]
+    columns = {"id": ["a", "b"], "other_images": pa.array([["2.jpg", None, "3,3.jpg"], None])}
+    pq.write_table(pa.table(columns), tmp_path / "some.parquet")
+    accepted, _ = read(tmp_path / "some.parquet")
+    assert [list(event.other_image_urls) for event in accepted.values()] == [["2.jpg", "3,3.jpg"], []]
+
+
 def test_parquet_with_types_of_its_own(tmp_path: Path) -> None:
     columns = {
         "id": pa.array([17, 18], pa.int64()),

@@ -78,8 +78,17 @@ class Shop:
     def worker(self) -> Worker:
         return self._workers[-1][0]
 
-    def publish(self, product_id: str, image_url: str | None, category: str = "shirt", at_ms: int = 1_000) -> None:
-        event = ProductCreated(product_id, at_ms, category=category, image_url=image_url)
+    def publish(
+        self,
+        product_id: str,
+        image_url: str | None,
+        *others: str,
+        category: str = "shirt",
+        at_ms: int = 1_000,
+    ) -> None:
+        event = ProductCreated(
+            product_id, at_ms, category=category, image_url=image_url, other_image_urls=list(others)
+        )
         self.log.append("product-created", product_id.encode(), encode(event))
 
     def retire(self, product_id: str) -> None:
@@ -91,7 +100,7 @@ class Shop:
             self.worker.run_once(timeout_ms=0)
             if self._committed() and not self.stage.busy():
                 return
-            self.stage._pipeline.wait(0.01)
+            self.stage._pictures.wait(0.01)
         raise AssertionError("pictures are still under way")
 
     def _committed(self) -> bool:
@@ -285,7 +294,7 @@ def test_partitions_move_to_a_second_process_and_nothing_is_lost(shop: Shop) -> 
         shop.worker.run_once(timeout_ms=0)
         if shop._committed():
             break
-        shop.stage._pipeline.wait(0.01)
+        shop.stage._pictures.wait(0.01)
     assert len(shop.features()) == 9
     assert shop.refusals() == {}
 
@@ -300,6 +309,62 @@ def test_a_stage_with_another_encoder_embeds_again(shop: Shop) -> None:
     shop.settle()
     assert shop.encoder.embedded == 2
     assert shop.features()["p"].encoder_id == "other-trim224"
+
+
+def vector_of(feature: ImageFeature) -> np.ndarray:  # type: ignore[type-arg]
+    return np.frombuffer(feature.vector, "<f2").astype(np.float32)
+
+
+def test_several_pictures_of_a_product_count_and_the_main_one_rules(shop: Shop) -> None:
+    for name in COLOURS:
+        shop.publish(name, f"{name}.png")
+    shop.publish("p", "red.png", "green.png", "absent.png", "red.png")
+    shop.settle()
+    found, red, green = (shop.features()[name] for name in ("p", "red", "green"))
+    assert (found.image_digest, found.other_digests) == (red.image_digest, [green.image_digest])
+    assert found.main_weight == 0.7
+    mixed = 0.7 * vector_of(red) + 0.3 * vector_of(green)
+    assert vector_of(found) == pytest.approx(mixed / np.linalg.norm(mixed), abs=1e-3)
+    assert vector_of(found) @ vector_of(red) > vector_of(found) @ vector_of(green)
+    assert (shop.encoder.embedded, shop.refusals()) == (3, {})
+
+
+def test_other_pictures_that_change_or_go_lose_no_product(shop: Shop) -> None:
+    shop.publish("p", "red.png", "green.png")
+    shop.settle()
+    before = shop.features()["p"]
+    shop.publish("p", "red.png", "green.png")
+    shop.settle()
+    assert len(shop.log.records("image-features")) == 1
+    (shop.folder / "green.png").write_bytes((shop.folder / "blue.png").read_bytes())
+    shop.publish("p", "red.png", "green.png")
+    shop.settle()
+    changed = shop.features()["p"]
+    assert changed.image_digest == before.image_digest
+    assert changed.vector != before.vector
+    (shop.folder / "green.png").unlink()
+    shop.publish("p", "red.png", "green.png")
+    shop.settle()
+    assert (shop.features()["p"].other_digests, shop.features()["p"].main_weight) == ([], 1.0)
+    assert shop.refusals() == {}
+
+
+def test_the_vector_of_several_pictures_is_not_taken_for_that_of_one_after_a_restart(shop: Shop) -> None:
+    shop.publish("p", "red.png", "green.png")
+    shop.settle()
+    shop.kill()
+    shop.start()
+    shop.publish("p", "red.png", "green.png")
+    shop.publish("q", "red.png")
+    shop.settle()
+    assert len(shop.log.records("image-features")) == 2
+    assert shop.features()["q"].vector != shop.features()["p"].vector
+
+
+def test_more_pictures_than_are_taken_are_left(shop: Shop) -> None:
+    shop.publish("p", "red.png", *["absent.png"] * 4, "green.png")
+    shop.settle()
+    assert shop.features()["p"].other_digests == []
 
 
 def other_encoder(shop: Shop) -> CountingEncoder:
@@ -317,6 +382,7 @@ def change_encoder(shop: Shop, encoder: CountingEncoder) -> None:
 def test_a_changed_encoder_embeds_everything_again_beside_what_comes_in(shop: Shop) -> None:
     for name in COLOURS:
         shop.publish(name, f"{name}.png")
+    shop.publish("two", "red.png", "green.png")
     shop.settle()
     before, shipped = shop.features(), shop.encoder
     change_encoder(shop, other_encoder(shop))
@@ -326,7 +392,8 @@ def test_a_changed_encoder_embeds_everything_again_beside_what_comes_in(shop: Sh
     found = shop.features()
     assert {feature.encoder_id for feature in found.values()} == {shop.stage.encoder_id}
     assert {feature.earlier_encoder_id for feature in found.values()} == {before["red"].encoder_id}
-    for name in COLOURS:
+    assert found["two"].other_digests == before["two"].other_digests == [found["green"].image_digest]
+    for name in (*COLOURS, "two"):
         assert found[name].earlier_vector == before[name].vector
         assert found[name].vector != before[name].vector
         assert found[name].image_digest == before[name].image_digest
