@@ -127,9 +127,8 @@ def _stream(split: ColdSplit, users: Features, items: Features) -> tuple[Floats,
         name: learner.items.vectors[learner.assign(wanted)].astype(np.float64)
         for name, wanted in (("known", split.known_items), ("cold", split.cold_items))
     }
-    known = [learner.index.number(user) for user in split.known_users]
-    tastes = learner.users.vectors[np.array(known, np.int64)].astype(np.float64)
-    return learner.user_features.expected(list(split.cold_users)) @ vectors["known"].T, tastes @ vectors["cold"].T
+    tastes = learner.users.vectors[learner.index.find(list(split.known_users))].astype(np.float64)
+    return learner.expected_users(list(split.cold_users)) @ vectors["known"].T, tastes @ vectors["cold"].T
 
 
 def _lightfm(split: ColdSplit, users: Features, items: Features) -> tuple[Floats, Floats]:

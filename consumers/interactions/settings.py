@@ -11,7 +11,7 @@ from recsys.scoring.factor_scorer import FoldInRules
 from recsys.scoring.neighbour_tables import RowScoring
 from recsys.scoring.query import QueryRules
 from recsys.sessions.index import SessionRules
-from recsys.sessions.vmis import MAX_RANKS, VmisRules
+from recsys.sessions.vmis import VmisRules
 
 _DAY_MS = 86_400_000
 
@@ -55,7 +55,7 @@ class NeighbourSessionSettings(_Frozen):
         default=250, ge=1, description="sessions of a product that are looked at, the latest"
     )
     neighbours: int = Field(default=100, ge=1, description="sessions that speak, the most like the shopper's")
-    max_items: int = Field(default=20, ge=1, le=MAX_RANKS, description="the shopper's products of late that count")
+    max_items: int = Field(default=20, ge=1, le=200, description="the shopper's products of late that count")
 
     def session_rules(self) -> SessionRules:
         """What is kept, for the core."""

@@ -7,6 +7,7 @@ vectors that were learnt from visits, each counting by how many visits it rests 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from recsys.factors.solving import Vectors
 from recsys.sessions.ragged_rows import Integers
+
+Name = TypeVar("Name", str, int)
+"""A product's id, or the hash of a shopper's."""
 
 _EVERY = ""
 """The feature that everything has that has any."""
@@ -23,13 +27,13 @@ _ITERATIONS = 50
 _PRECISION = 1e-8
 
 
-class FeatureVectors:
+class FeatureVectors(Generic[Name]):
     """Features by name, and the vectors of features. Something without features is expected to be zero."""
 
     def __init__(self, factors: int, ridge: float = 30.0, max_features: int = 10_000) -> None:
         self._ridge = ridge
         self._max_features = max_features
-        self._features: dict[str, NDArray[np.int32]] = {}
+        self._features: dict[Name, NDArray[np.int32]] = {}
         self._numbers: dict[str, int] = {_EVERY: 0}
         self._vectors: Vectors = np.zeros((1, factors))
 
@@ -37,7 +41,7 @@ class FeatureVectors:
         """How many things have features."""
         return len(self._features)
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Name]:
         return iter(self._features)
 
     @property
@@ -45,14 +49,14 @@ class FeatureVectors:
         """True once anything can be expected of features."""
         return bool(self._vectors.any())
 
-    def put(self, name: str, features: Sequence[str]) -> None:
+    def put(self, name: Name, features: Sequence[str]) -> None:
         """Take a thing's features as they are now; those beyond ``max_features`` different ones are left out."""
         numbers = self._numbers
         for feature in features:
             if feature not in numbers and len(numbers) < self._max_features:
                 numbers[feature] = len(numbers)
         if features:
-            known = {numbers[feature] for feature in features if feature in numbers}
+            known: set[int] = {numbers[feature] for feature in features if feature in numbers}
             self._features[name] = np.array(sorted({0, *known}), np.int32)
         else:
             self._features.pop(name, None)
@@ -61,7 +65,7 @@ class FeatureVectors:
             added = np.zeros((max(missing, len(self._vectors)), self._vectors.shape[1]))
             self._vectors = np.concatenate([self._vectors, added])
 
-    def expected(self, names: Sequence[str]) -> Vectors:
+    def expected(self, names: Sequence[Name]) -> Vectors:
         """What to expect, shape (names, factors)."""
         return np.asarray(self._matrix(names) @ self._vectors)
 
@@ -69,7 +73,7 @@ class FeatureVectors:
         """Expect nothing of any feature, until they are fitted anew."""
         self._vectors[:] = 0.0
 
-    def fit(self, names: Sequence[str], vectors: Vectors, visits: Integers) -> None:
+    def fit(self, names: Sequence[Name], vectors: Vectors, visits: Integers) -> None:
         """Fit the features' vectors to those that were learnt, from where they are."""
         kept = [place for place, name in enumerate(names) if name in self._features]
         if not kept:
@@ -80,7 +84,7 @@ class FeatureVectors:
         left = weighed @ matrix + self._ridge * sp.eye_array(matrix.shape[1])
         self._vectors = _conjugate_gradients(left.tocsr(), np.asarray(weighed @ vectors[kept]), self._vectors)
 
-    def _matrix(self, names: Sequence[str]) -> sp.csr_array:
+    def _matrix(self, names: Sequence[Name]) -> sp.csr_array:
         """Names × features, ones where a thing has a feature."""
         none = np.empty(0, np.int32)
         rows = [self._features.get(name, none) for name in names]

@@ -18,7 +18,8 @@ from recsys.factors.initial import initial_vectors
 from recsys.factors.solving import Vectors, Visited, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.sessions.index import SessionIndex, SessionRules, Sessions
-from recsys.sessions.ragged_rows import Integers, RaggedRows
+from recsys.sessions.ragged_rows import Integers
+from recsys.sessions.subjects import subject_hash
 
 _FIT_SHARE = 0.1
 """Features are fitted anew once so large a share of all vectors was solved."""
@@ -54,16 +55,16 @@ class Moved(NamedTuple):
 class FactorLearner:
     """Vectors of items and of shoppers.
 
-    Memory: 4 bytes a factor and shopper, 8 a factor and item, and the visits.
+    Memory: 2 bytes a factor and shopper, 8 a factor and item, and the visits. Shoppers' vectors have three digits.
     """
 
     def __init__(self, rules: FactorRules | None = None, session_rules: SessionRules | None = None) -> None:
         self._rules = rules or FactorRules()
-        self.index = SessionIndex(session_rules)
+        self.index = SessionIndex(session_rules, weighed=True)
         self.items = VectorSpace(self._rules.factors)
-        self.users = VectorSpace(self._rules.factors)
-        self.item_features = FeatureVectors(self._rules.factors, self._rules.item_ridge)
-        self.user_features = FeatureVectors(self._rules.factors, self._rules.user_ridge)
+        self.users = VectorSpace(self._rules.factors, np.float16)
+        self.item_features: FeatureVectors[str] = FeatureVectors(self._rules.factors, self._rules.item_ridge)
+        self.user_features: FeatureVectors[int] = FeatureVectors(self._rules.factors, self._rules.user_ridge)
         self._solved = 0
         """Vectors solved since features were fitted."""
         self._ids: list[str] = []
@@ -127,13 +128,17 @@ class FactorLearner:
 
     def put_user_features(self, subject: str, features: Sequence[str]) -> None:
         """Take what is known of a shopper; their vector follows when they are solved next."""
-        self.user_features.put(subject, features)
+        self.user_features.put(subject_hash(subject), features)
+
+    def expected_users(self, subjects: Sequence[str]) -> Vectors:
+        """What is expected of shoppers by their features, whether they visited anything or not."""
+        return self.user_features.expected([subject_hash(subject) for subject in subjects])
 
     def fit_features(self) -> None:
         """Fit what features lead to expect to what was learnt, and expect it of products without visits."""
         self._solved = 0
         if len(self.item_features):
-            visits = self._visits(np.arange(len(self._ids)))
+            visits = self.index.popularity(np.arange(len(self._ids)))
             visited = np.flatnonzero(visits)
             vectors = self.items.vectors[visited].astype(np.float64)
             self.item_features.fit([self._ids[n] for n in visited.tolist()], vectors, visits[visited])
@@ -141,20 +146,16 @@ class FactorLearner:
         if len(self.user_features):
             numbers = self.index.used()
             vectors = self.users.vectors[numbers].astype(np.float64)
-            names = [self.index.subject(n) for n in numbers.tolist()]
-            self.user_features.fit(names, vectors, self.index.visits.lengths[numbers])
+            visits = self.index.visits.lengths[numbers].astype(np.int64)
+            self.user_features.fit(self.index.names(numbers), vectors, visits)
 
     def _expect(self, product_ids: Sequence[str]) -> None:
         """Give products without visits the vectors that their features lead to expect, where that is anything."""
         if self.item_features.fitted:
             numbers = self.assign(product_ids).astype(np.int64)
-            unvisited = self._visits(numbers) == 0
+            unvisited = self.index.popularity(numbers) == 0
             names = [self._ids[number] for number in numbers[unvisited].tolist()]
             self._put_items(numbers[unvisited], self.item_features.expected(names))
-
-    def _visits(self, numbers: Integers) -> Integers:
-        self.index.sessions_of.reserve(len(self._ids))
-        return self.index.sessions_of.lengths[numbers]
 
     def remember(self, sessions: Sessions) -> None:
         """Take sessions back after a restart; ``recall`` learns from them, once all are there."""
@@ -164,7 +165,7 @@ class FactorLearner:
         """Solve all shoppers, from the vectors that were restored, and the items that have none of those."""
         self.fit_features()
         self.solve_users(self.index.used())
-        visited = np.flatnonzero(self.index.sessions_of.lengths[: len(self._ids)])
+        visited = np.flatnonzero(self.index.popularity(np.arange(len(self._ids))))
         self.solve_items(visited[~self._taken[visited].any(axis=1)])
 
     def take_turns(self, items: int) -> None:
@@ -199,7 +200,7 @@ class FactorLearner:
         self.user_features.reset()
         self.solve_users(self.index.used())
         others = np.setdiff1d(every, known)
-        self.solve_items(others[self._visits(others) > 0])
+        self.solve_items(others[self.index.popularity(others) > 0])
         self.fit_features()
 
     def take_all(self) -> Moved:
@@ -211,22 +212,19 @@ class FactorLearner:
 
     def solve_users(self, numbers: Integers) -> None:
         """Solve these shoppers, given the items."""
-        self.users.reserve(len(self.index.latest))
-        places, counts = self.index.visits.places(numbers)
-        items, _, strengths = (column[places] for column in self.index.visits.columns)
+        self.users.reserve(len(self.index.latest_s))
+        counts, items, strengths = self.index.visited(numbers)
         visited = Visited(counts, self.items.vectors[items].astype(np.float64), strengths.astype(np.float64))
         gram = regularised(self.items.gram, self._rules.regularisation)
         expected = None
         if len(self.user_features):
-            expected = self.user_features.expected([self.index.subject(n) for n in numbers.tolist()])
+            expected = self.user_features.expected(self.index.names(numbers))
         self.users.put(numbers, solve(gram, visited, self._rules.alpha, expected))
 
     def solve_items(self, numbers: Integers) -> None:
         """Solve these items, given the shoppers who visited them last."""
-        rows: RaggedRows = self.index.sessions_of
-        rows.reserve(len(self._ids))
-        places, counts = rows.places(numbers, self._rules.recent_users)
-        _, users, strengths = (column[places] for column in rows.columns)
+        self.index.reserve_items(len(self._ids))
+        counts, users, strengths = self.index.visitors(numbers, self._rules.recent_users)
         visited = Visited(counts, self.users.vectors[users].astype(np.float64), strengths.astype(np.float64))
         gram = regularised(self.users.gram, self._rules.regularisation)
         expected = None

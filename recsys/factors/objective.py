@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from recsys.factors.features import FeatureVectors
+from recsys.factors.features import FeatureVectors, Name
 from recsys.factors.learner import FactorLearner
 from recsys.factors.solving import Vectors
-from recsys.sessions.ragged_rows import Integers
+from recsys.sessions.ragged_rows import Integers, Lengths
 
 _MAX_VISITS = 1 << 18
 """Visits that are worked on at once, unless one shopper or item has more."""
@@ -27,25 +27,24 @@ def loss(learner: FactorLearner) -> float:
     users = index.used()
     found = 0.0
     for some in portions(users, index.visits.lengths[users]):
-        places, counts = index.visits.places(some)
-        items, _, strengths = (column[places] for column in index.visits.columns)
+        counts, items, half = index.visited(some)
+        strengths = half.astype(np.float64)
         vectors = learner.users.vectors[some].astype(np.float64)
         said = np.einsum(
             "vk,vk->v", np.repeat(vectors, counts, axis=0), learner.items.vectors[items].astype(np.float64)
         )
-        extra = rules.alpha * strengths.astype(np.float64)
+        extra = rules.alpha * strengths
         wanted = (1.0 + rules.alpha) * strengths / (1.0 + extra)
         found += float(np.einsum("uk,kl,ul->", vectors, learner.items.gram, vectors))
         found += float(((1.0 + extra) * np.square(wanted - said) - np.square(said)).sum())
-        names = [index.subject(number) for number in some.tolist()]
-        found += rules.regularisation * _distance(vectors, learner.user_features, names)
+        found += rules.regularisation * _distance(vectors, learner.user_features, index.names(some))
     every = learner.items.vectors[: len(learner)].astype(np.float64)
     found += rules.regularisation * _distance(every, learner.item_features, learner.product_ids)
     visits = int(index.visits.lengths[users].sum())
     return found / visits if visits else 0.0
 
 
-def portions(numbers: Integers, visits: Integers) -> Iterator[Integers]:
+def portions(numbers: Integers, visits: Integers | Lengths) -> Iterator[Integers]:
     """Numbers of shoppers or items a bounded number of their visits at a time."""
     ends = np.cumsum(visits)
     start = 0
@@ -56,6 +55,6 @@ def portions(numbers: Integers, visits: Integers) -> Iterator[Integers]:
         start = end
 
 
-def _distance(vectors: Vectors, features: FeatureVectors, names: Sequence[str]) -> float:
+def _distance(vectors: Vectors, features: FeatureVectors[Name], names: Sequence[Name]) -> float:
     expected = features.expected(names) if len(features) else 0.0
     return float(np.square(vectors - expected).sum())

@@ -10,14 +10,14 @@ from recsys.sessions.ragged_rows import Integers
 
 
 class VectorSpace:
-    """float32 vectors; a number without a vector has zeros. The Gram matrix is float64.
+    """Vectors of float32 or float16; a number without a vector has zeros. Their Gram matrix is float64.
 
     It is added up anew after as many changes as there are vectors, so rounding does not pile up and a change costs
     O(factors²) on average.
     """
 
-    def __init__(self, factors: int) -> None:
-        self.vectors: NDArray[np.float32] = np.zeros((0, factors), np.float32)
+    def __init__(self, factors: int, dtype: type[np.float32 | np.float16] = np.float32) -> None:
+        self.vectors: NDArray[np.float32 | np.float16] = np.zeros((0, factors), dtype)
         self._gram: Vectors = np.zeros((factors, factors))
         self._changes = 0
 
@@ -33,7 +33,7 @@ class VectorSpace:
         """Have room for so many vectors."""
         missing = numbers - len(self.vectors)
         if missing > 0:
-            added = np.zeros((max(missing, len(self.vectors)), self.vectors.shape[1]), np.float32)
+            added = np.zeros((max(missing, len(self.vectors) // 8), self.vectors.shape[1]), self.vectors.dtype)
             self.vectors = np.concatenate([self.vectors, added])
 
     def put(self, numbers: Integers, vectors: Vectors) -> None:

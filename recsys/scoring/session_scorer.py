@@ -40,8 +40,7 @@ class SessionScorer:
         if not len(self._index):
             return NOTHING
         counts = np.bincount(queries.owners, minlength=len(queries))
-        numbers = (self._index.number(subject) for subject in queries.subjects)
-        own = np.fromiter((-1 if number is None else number for number in numbers), np.int64, len(queries))
+        own = self._index.find(queries.subjects)
         found = self._vmis.scores(SessionQueries(counts, self._slots.numbers(queries.product_ids), own))
         owners = np.repeat(np.arange(len(queries)), found.counts)
         return Scored(owners, found.items, found.scores, np.full(len(owners), -1))

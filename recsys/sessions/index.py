@@ -9,20 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
+from recsys.sessions.exchanging import (
+    ItemRows,
+    Numbers,
+    Seconds,
+    VisitRows,
+    differences,
+    insert_visits,
+    remove_visits,
+    visit_places,
+)
 from recsys.sessions.ragged_rows import Integers, RaggedRows
+from recsys.sessions.subjects import SubjectNumbers
 
-Numbers = NDArray[np.int32]
+Strengths = NDArray[np.float16]
 
-_HASH_BITS = 22
-_HASHES = 1 << _HASH_BITS
-_LATEST_MS = (1 << 63 - _HASH_BITS) - 1
-_NEVER = -1
+_LATEST_S = (1 << 32) - 1
+_NARROW_ITEMS = 1 << 16
+"""Items whose numbers take two bytes; where there are more, each visit takes two more."""
 _STEPS = 64
 """Steps in which the retention moves on: between them nothing expires."""
 
@@ -47,7 +57,7 @@ class Sessions(NamedTuple):
     items: Numbers
     times_ms: Integers
     strengths: NDArray[np.float32]
-    """What the visits to an item amount to; for what learns from it."""
+    """What the visits to an item amount to; for what learns from it, which keeps three digits."""
 
 
 class Changes(NamedTuple):
@@ -57,89 +67,111 @@ class Changes(NamedTuple):
     items: Integers
 
 
-class _Visits(NamedTuple):
-    """Visits of sessions, by number, to items."""
-
-    owners: Integers
-    items: Integers
-    keys: Integers
-    strengths: NDArray[np.float32]
-
-    def where(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> _Visits:
-        """Those that are marked, or at these places in this order."""
-        return _Visits(self.owners[which], self.items[which], self.keys[which], self.strengths[which])
-
-
 class SessionIndex:
     """Sessions by item and items by session.
 
-    ``visits`` are rows by session number of (item, key, strength), ``sessions_of`` rows by item of (key, session
-    number, strength), the latest last. A key orders visits by time, at equal times by a hash of the session.
-    Memory: about 30 bytes a visit, and 250 a session.
+    A visit is known by its item, the second of its time and, where they are ``weighed``, its strength; a session
+    by a hash of its subject. Sessions of an item are in order of the visits, at equal times by that hash. Memory:
+    about 11 bytes a visit (2 more where weighed, 2 more with 65,536 items), 36 a session and 24 an item.
     """
 
-    def __init__(self, rules: SessionRules | None = None) -> None:
+    def __init__(self, rules: SessionRules | None = None, *, weighed: bool = False) -> None:
         self._rules = rules or SessionRules()
-        self.visits = RaggedRows(np.int32, np.int64, np.float32)
-        self.sessions_of = RaggedRows(np.int64, np.int32, np.float32)
-        self.latest: Integers = np.full(0, _NEVER, np.int64)
-        """The key of each session's latest visit; -1 for a number that is free."""
-        self._hashes: Integers = np.zeros(0, np.int64)
-        self._numbers: dict[str, int] = {}
-        self._subjects: list[str] = []
-        self._free: list[int] = []
+        columns: list[npt.DTypeLike] = [np.uint16, np.uint32]
+        self.visits = RaggedRows(*columns, *([np.float16] if weighed else []), room=0)
+        self._weighed = weighed
+        self.sessions_of = RaggedRows(np.int32, room=8)
+        self._subjects = SubjectNumbers()
+        self.latest_s: Seconds = np.zeros(0, np.uint32)
+        """When each session's latest visit was; of a number that is free it means nothing."""
+        self._table: Numbers = np.zeros(0, np.int32)
         self.newest_ms = 0
         """Time of the latest visit of all."""
-        self._cutoff_ms = 0
+        self._cutoff_s = 0
 
     def __len__(self) -> int:
         """How many sessions there are."""
-        return len(self._numbers)
+        return len(self._subjects)
 
     @property
     def numbers(self) -> int:
         """More than every number that a session has."""
-        return len(self._subjects)
+        return self._subjects.used
 
-    def used(self) -> Integers:
-        """The numbers that sessions have."""
-        return np.flatnonzero(self.latest >= 0)
-
-    def number(self, subject: str) -> int | None:
-        """A session's number; None for one that there is not."""
-        return self._numbers.get(subject)
-
-    def subject(self, number: int) -> str:
-        """Whose session has this number."""
-        return self._subjects[number]
+    @property
+    def items(self) -> int:
+        """More than every number of an item that was visited."""
+        return len(self.sessions_of)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the arrays take."""
-        return self.visits.nbytes + self.sessions_of.nbytes + self.latest.nbytes + self._hashes.nbytes
+        """Bytes that all of it takes."""
+        rows = self.visits.nbytes + self.sessions_of.nbytes
+        return rows + self._subjects.nbytes + self.latest_s.nbytes + self._table.nbytes
+
+    def find(self, subjects: Sequence[str]) -> Integers:
+        """The sessions' numbers, -1 for one that there is not."""
+        return self._subjects.find(subjects)
+
+    def used(self) -> Integers:
+        """The numbers of all sessions."""
+        return np.flatnonzero(self.visits.lengths)
+
+    def names(self, numbers: Integers) -> list[int]:
+        """``subject_hash`` of whose sessions have these numbers, for the subjects themselves are not kept."""
+        return self._subjects.hashes[numbers].tolist()  # type: ignore[no-any-return]
+
+    def popularity(self, items: Integers) -> Integers:
+        """How many sessions these items were visited in; an item may be one that there is not yet."""
+        known = items < self.items
+        return np.where(known, self.sessions_of.lengths[np.where(known, items, 0)], 0) if self.items else items * 0
+
+    @property
+    def visit_rows(self) -> VisitRows:
+        """The sessions' rows, for compiled code to read."""
+        rows = self.visits
+        return VisitRows(rows.starts, rows.lengths, rows.columns[0], rows.columns[1], self._subjects.hashes)
+
+    @property
+    def item_rows(self) -> ItemRows:
+        """The items' rows, for compiled code to read."""
+        rows = self.sessions_of
+        return ItemRows(rows.starts, rows.lengths, rows.columns[0])
 
     def session(self, subject: str) -> dict[int, int]:
-        """A session's items, each with the time of its latest visit in ms; empty where there is none."""
-        number = self._numbers.get(subject)
-        if number is None:
+        """A session's items, each with the time of its latest visit in seconds; empty where there is none."""
+        number = int(self.find([subject])[0])
+        if number < 0:
             return {}
-        items, keys, _ = self.visits.row(number)
-        return dict(zip(items.tolist(), (keys >> _HASH_BITS).tolist(), strict=True))
+        items, times_s = self.visits.row(number)[:2]
+        return dict(zip(items.tolist(), times_s.tolist(), strict=True))
+
+    def visited(self, numbers: Integers) -> tuple[Integers, Numbers, Strengths]:
+        """By session the items, one session after the other, and what the visits amount to; of a weighed index."""
+        places, counts = self.visits.places(numbers)
+        items, _, strengths = (column[places] for column in self.visits.columns)
+        return counts, items.astype(np.int32), strengths
+
+    def visitors(self, items: Integers, last: int) -> tuple[Integers, Numbers, Strengths]:
+        """By item the sessions, ``last`` at most, and what the visits amount to; of a weighed index."""
+        places, counts = self.sessions_of.places(items, last)
+        sessions = self.sessions_of.columns[0][places]
+        return (
+            counts,
+            sessions,
+            self.visits.columns[2][visit_places(self.visit_rows, sessions, np.repeat(items, counts))],
+        )
 
     def put(self, sessions: Sessions) -> Changes:
         """Take sessions as they are now, each subject once; returns what changed."""
-        sessions = self._bounded(sessions)
+        counts, items, times_s, strengths = self._bounded(sessions)
         numbers = self._assign(sessions.subjects)
-        if len(sessions.items):
-            self._reserve_items(int(sessions.items.max()) + 1)
-        owners = np.repeat(numbers, sessions.counts)
-        keys = np.minimum(sessions.times_ms, _LATEST_MS) << _HASH_BITS | self._hashes[owners]
-        visits = _Visits(owners, sessions.items.astype(np.int64), keys, sessions.strengths)
-        changes = self._exchange(numbers, visits)
-        self.visits.put(numbers, sessions.counts, sessions.items, keys, sessions.strengths)
-        self.latest[numbers] = _NEVER
-        np.maximum.at(self.latest, owners, keys)
-        self._release(numbers[sessions.counts == 0])
+        if len(items):
+            self.reserve_items(int(items.max()) + 1)
+        self.latest_s[numbers] = 0
+        np.maximum.at(self.latest_s, np.repeat(numbers, counts), times_s)
+        changes = self._exchange(numbers, counts, (items, times_s, strengths))
+        self._subjects.release(numbers[counts == 0])
         return self._retain(changes)
 
     def forget(self, subject: str) -> Changes:
@@ -148,115 +180,89 @@ class SessionIndex:
 
     def join(self, guest: str, user: str) -> Changes:
         """Make a guest's session part of the user's, who logged in."""
-        parts = [self._numbers[subject] for subject in (guest, user) if subject in self._numbers]
-        if guest == user or guest not in self._numbers:
+        parts = [int(number) for number in self.find([guest, user])]
+        if guest == user or parts[0] < 0:
             return self.put(no_visits([]))
-        rows = [self.visits.row(number) for number in parts]
-        items, keys, strengths = (np.concatenate(column) for column in zip(*rows, strict=True))
-        order = np.lexsort((keys, items))
+        rows = [self.visits.row(number) for number in parts if number >= 0]
+        items, times_s, *rest = (np.concatenate(column) for column in zip(*rows, strict=True))
+        strengths = rest[0].astype(np.float32) if rest else np.ones(len(items), np.float32)
+        order = np.lexsort((times_s, items))
         last = np.append(items[order][1:] != items[order][:-1], True)
         together = np.add.reduceat(strengths[order], np.flatnonzero(np.append(True, last[:-1])))
         latest = order[last]
+        times_ms = times_s[latest].astype(np.int64) * 1_000
         counts = np.array([0, len(latest)])
-        times = keys[latest] >> _HASH_BITS
-        return self.put(Sessions([guest, user], counts, items[latest], times, together.astype(np.float32)))
+        return self.put(Sessions([guest, user], counts, items[latest].astype(np.int32), times_ms, together))
 
-    def _bounded(self, sessions: Sessions) -> Sessions:
-        """Without what is beyond the bounds: the oldest items of a long session, and sessions that are too old."""
+    def reserve_items(self, items: int) -> None:
+        """Have room for so many items."""
+        self.sessions_of.reserve(items)
+        if self.items > len(self._table):
+            self._table = np.zeros(self.items, np.int32)
+        if items > _NARROW_ITEMS and self.visits.columns[0].dtype == np.uint16:
+            self.visits.widen(0, np.int32)
+
+    def _bounded(self, sessions: Sessions) -> tuple[Integers, Numbers, Seconds, Strengths]:
+        """Visits by session, items, times and strengths, without what is beyond the bounds.
+
+        That is the oldest items of a long session, and sessions that are too old.
+        """
         counts, limit = sessions.counts, self._rules.max_items
+        times_s = np.clip(sessions.times_ms // 1_000, 0, _LATEST_S)
         owners = np.repeat(np.arange(len(counts)), counts)
         newest = np.zeros(len(counts), np.int64)
-        np.maximum.at(newest, owners, sessions.times_ms)
-        kept = newest[owners] >= self._cutoff_ms
+        np.maximum.at(newest, owners, times_s)
+        kept = newest[owners] >= self._cutoff_s
         if len(counts) and counts.max() > limit:
             order = np.lexsort((sessions.items, -sessions.times_ms, owners))
             rank = np.empty(len(owners), np.int64)
             rank[order] = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
             kept &= rank < limit
-        self.newest_ms = max(self.newest_ms, int(newest.max(initial=0)))
-        if kept.all():
-            return sessions
-        counts = np.bincount(owners[kept], minlength=len(counts))
-        items, times_ms, strengths = sessions.items[kept], sessions.times_ms[kept], sessions.strengths[kept]
-        return Sessions(sessions.subjects, counts, items, times_ms, strengths)
+        self.newest_ms = max(self.newest_ms, int(sessions.times_ms.max(initial=0)))
+        if not kept.all():
+            counts = np.bincount(owners[kept], minlength=len(counts))
+        strengths = sessions.strengths[kept].astype(np.float16)
+        return counts, sessions.items[kept], times_s[kept].astype(np.uint32), strengths
 
     def _assign(self, subjects: Sequence[str]) -> Integers:
-        known = self._numbers
-        for subject in subjects:
-            if subject not in known:
-                number = self._free.pop() if self._free else len(self._subjects)
-                if number == len(self._subjects):
-                    self._subjects.append(subject)
-                    self._reserve_sessions(number + 1)
-                self._subjects[number] = subject
-                self._hashes[number] = _hash(subject)
-                known[subject] = number
-        return np.fromiter((known[subject] for subject in subjects), np.int64, len(subjects))
+        numbers = self._subjects.assign(subjects)
+        self.visits.reserve(self._subjects.used)
+        missing = len(self.visits) - len(self.latest_s)
+        if missing:
+            self.latest_s = np.concatenate([self.latest_s, np.zeros(missing, np.uint32)])
+        return numbers
 
-    def _release(self, numbers: Integers) -> None:
-        for number in numbers.tolist():
-            del self._numbers[self._subjects[number]]
-            self._subjects[number] = ""
-            self._free.append(number)
-
-    def _reserve_sessions(self, sessions: int) -> None:
-        if sessions > len(self.latest):
-            self.visits.reserve(sessions)
-            missing = len(self.visits) - len(self.latest)
-            self.latest = np.concatenate([self.latest, np.full(missing, _NEVER, np.int64)])
-            self._hashes = np.concatenate([self._hashes, np.zeros(missing, np.int64)])
-
-    def _reserve_items(self, items: int) -> None:
-        self.sessions_of.reserve(items)
-
-    def _exchange(self, numbers: Integers, new: _Visits) -> Changes:
-        """Bring the items' sessions from what is kept of these sessions to what they are now."""
-        places, counts = self.visits.places(numbers)
-        items, keys, strengths = (column[places] for column in self.visits.columns)
-        gone, came = _difference(_Visits(np.repeat(numbers, counts), items.astype(np.int64), keys, strengths), new)
-        self._remove(gone)
-        self._add(came)
-        sessions, items = (np.unique(np.concatenate(pair)) for pair in zip(gone[:2], came[:2], strict=True))
-        return Changes(sessions, items)
-
-    def _remove(self, gone: _Visits) -> None:
-        rows = self.sessions_of
-        for owner, item, key in zip(*(column.tolist() for column in gone[:3]), strict=True):
-            found, owners, _ = rows.row(item)
-            place = int(np.searchsorted(found, key))
-            while owners[place] != owner:  # another of the same time and hash
-                place += 1
-            rows.remove(item, place)
-
-    def _add(self, came: _Visits) -> None:
-        rows = self.sessions_of
-        came = came.where(np.lexsort((came.keys, came.items)))
-        firsts = np.flatnonzero(np.append(True, came.items[1:] != came.items[:-1])[: len(came.items)])
-        each, counts = came.items[firsts], np.diff(np.append(firsts, len(came.items)))
-        last, present = rows.places(each, last=1)
-        ends = np.full(len(each), _NEVER, np.int64)
-        ends[present > 0] = rows.columns[0][last]
-        appended = came.keys[firsts] >= ends
-        in_order = np.repeat(appended, counts)
-        some = came.where(in_order)
-        rows.extend(each[appended], counts[appended], some.keys, some.owners, some.strengths)
-        late = came.where(~in_order)
-        for owner, item, key, strength in zip(*(column.tolist() for column in late), strict=True):
-            rows.insert(item, int(np.searchsorted(rows.row(item)[0], key)), (key, owner, strength))
+    def _exchange(self, numbers: Integers, counts: Integers, new: tuple[Numbers, Seconds, Strengths]) -> Changes:
+        """Bring the sessions' visits, and the items' sessions, from what they are to what they are now."""
+        places, before = self.visits.places(numbers)
+        old = [column[places] for column in self.visits.columns]
+        items = old[0].astype(np.int32), new[0]
+        columns = new if self._weighed else new[:2]
+        codes = _codes(*old[1:]), _codes(*columns[1:])
+        gone, came = differences((before, counts), items, codes, self._table)
+        sessions = np.repeat(numbers, before)[gone], np.repeat(numbers, counts)[came]
+        remove_visits(self.visit_rows, self.item_rows, sessions[0], items[0][gone])
+        self.visits.put(numbers, counts, *columns)
+        each, more = np.unique(items[1][came].astype(np.int64), return_counts=True)
+        self.sessions_of.make_room(each, self.sessions_of.lengths[each] + more)
+        insert_visits(self.visit_rows, self.item_rows, sessions[1], items[1][came])
+        return Changes(np.unique(np.concatenate(sessions)), np.union1d(items[0][gone].astype(np.int64), each))
 
     def _retain(self, changes: Changes) -> Changes:
         """Drop what is too old by now, and what is too much."""
-        step = max(1, self._rules.retention_ms // _STEPS)
-        cutoff = max(0, self.newest_ms - self._rules.retention_ms) // step * step
-        if cutoff > self._cutoff_ms:
-            self._cutoff_ms = cutoff
-            expired = (self.latest >= 0) & (self.latest < cutoff << _HASH_BITS)
-            changes = self._drop(np.flatnonzero(expired), changes)
+        retention_s = -(-self._rules.retention_ms // 1_000)
+        step = max(1, retention_s // _STEPS)
+        cutoff = max(0, self.newest_ms // 1_000 - retention_s) // step * step
+        if cutoff > self._cutoff_s:
+            self._cutoff_s = cutoff
+            used = self.used()
+            changes = self._drop(used[self.latest_s[used] < cutoff], changes)
         if len(self) > self._rules.max_sessions:
             used = self.used()
             excess = len(self) - self._rules.max_sessions + self._rules.max_sessions // 8
-            oldest = np.argpartition(self.latest[used], excess - 1)[:excess]
-            changes = self._drop(used[oldest], changes)
+            ages = self.latest_s[used].astype(np.uint64) << np.uint64(32)
+            ages |= self._subjects.hashes[used] >> np.uint64(32)
+            changes = self._drop(used[np.argpartition(ages, excess - 1)[:excess]], changes)
         return changes
 
     def _drop(self, numbers: Integers, changes: Changes) -> Changes:
@@ -264,35 +270,19 @@ class SessionIndex:
         if not len(numbers):
             return changes
         items = np.unique(self.visits.columns[0][self.visits.places(numbers)[0]]).astype(np.int64)
-        dropped = np.zeros(len(self.latest), bool)
+        dropped = np.zeros(self.numbers, bool)
         dropped[numbers] = True
         rows = self.sessions_of
-        rows.keep(items, ~dropped[rows.columns[1][rows.places(items)[0]]])
+        rows.keep(items, ~dropped[rows.columns[0][rows.places(items)[0]]])
         self.visits.put(numbers, np.zeros(len(numbers), np.int64), *(column[:0] for column in self.visits.columns))
-        self.latest[numbers] = _NEVER
-        self._release(numbers)
+        self._subjects.release(numbers)
         return Changes(np.union1d(changes.sessions, numbers), np.union1d(changes.items, items))
 
 
-def _difference(old: _Visits, new: _Visits) -> tuple[_Visits, _Visits]:
-    """What is only in the one, and what is only in the other."""
-    both = zip(old, new, strict=True)
-    owners, items, keys, strengths = (np.concatenate([column, other]) for column, other in both)
-    codes = owners << 32 | items
-    order = np.argsort(codes, kind="stable")
-    same = codes[order][1:] == codes[order][:-1]
-    for column in (keys, strengths):
-        same &= column[order][1:] == column[order][:-1]
-    single = np.ones(len(order), bool)
-    single[order[1:][same]] = False
-    single[order[:-1][same]] = False
-    border = len(old.owners)
-    return old.where(single[:border]), new.where(single[border:])
-
-
-def _hash(subject: str) -> int:
-    digest = blake2b(subject.encode(errors="surrogatepass"), digest_size=4).digest()
-    return int.from_bytes(digest, "little") % _HASHES
+def _codes(times_s: Seconds, strengths: Strengths | None = None) -> Integers:
+    """What tells two visits of a session to an item apart, as one number each."""
+    codes = times_s.astype(np.int64) << 16
+    return codes if strengths is None else codes | strengths.view(np.uint16)
 
 
 def no_visits(subjects: Sequence[str]) -> Sessions:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from recsys.co_visits import ActionWeights
-from recsys.sessions.index import Numbers, Sessions
+from recsys.sessions.exchanging import Numbers
+from recsys.sessions.index import Sessions
 from schemas.events import Action, UserHistory
 
 

@@ -62,7 +62,7 @@ def test_products_and_shoppers_whom_nobody_has_seen_are_expected_to_be_like_thos
         learner.learn(Sessions([f"u{number}"], np.array([3]), *visits))
     learner.fit_features()
     learner.put_user_features("newcomer", ["likes=1"])
-    user = learner.user_features.expected(["newcomer"])[0]
+    user = learner.expected_users(["newcomer"])[0]
     scores = {name: float(learner.vector(name) @ user) for name in "adxy"}  # type: ignore[operator]
     assert min(scores["a"], scores["x"]) > 2 * max(abs(scores["d"]), abs(scores["y"]))
     assert "x" in learner.take_moved().product_ids

@@ -44,7 +44,7 @@ def test_the_loss_is_that_of_the_definition(visits: Visits, featured: bool) -> N
     learner = remembered(visits, featured)
     refit(learner, RefitRules(max_sweeps=2))
     users = [f"u{user}" for user in sorted({user for user, _ in visits})]
-    numbers = [learner.index.number(user) for user in users]
+    numbers = learner.index.find(users)
     left = learner.users.vectors[numbers].astype(np.float64)
     right = learner.items.vectors[: len(learner)].astype(np.float64)
     wanted, confidence = np.zeros((2, len(left), len(right)))
@@ -54,7 +54,7 @@ def test_the_loss_is_that_of_the_definition(visits: Visits, featured: bool) -> N
         confidence[place] = 1.0 + RULES.alpha * np.float32(strength)
         wanted[place] = (1.0 + RULES.alpha) * np.float32(strength) / confidence[place]
     total = (confidence * np.square(wanted - left @ right.T)).sum()
-    total += 0.5 * np.square(left - learner.user_features.expected(users)).sum()
+    total += 0.5 * np.square(left - learner.expected_users(users)).sum()
     total += 0.5 * np.square(right - learner.item_features.expected(learner.product_ids)).sum()
     assert loss(learner) == pytest.approx(total / len(visits), rel=1e-4, abs=1e-6)
 

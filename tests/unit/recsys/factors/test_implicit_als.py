@@ -96,7 +96,7 @@ def test_vectors_of_shoppers_and_items_solve_their_equations_after_every_step() 
     learner = FactorLearner(FactorRules(factors=4, regularisation=1.0, turns=0.0))
     learn(learner, u="abc", v="bcd", w="ae")
     item = learner.assign(["b"])[0]
-    users = learner.users.vectors[[learner.index.number(name) for name in "uv"]].astype(np.float64)  # type: ignore[index]
+    users = learner.users.vectors[learner.index.find(["u", "v"])].astype(np.float64)
     gram = learner.users.gram + np.eye(4)
     wanted = normal_equations(gram, users, np.ones(2), 2.0, np.zeros(4))
     assert learner.items.vectors[item] == pytest.approx(wanted, abs=1e-5)
@@ -108,7 +108,7 @@ def test_a_forgotten_shopper_leaves_nothing_behind() -> None:
         learn(one, u="abc", v="bcd")
     learn(learner, gone="abd")
     learn(learner, gone="")
-    assert learner.index.number("gone") is None
+    assert learner.index.find(["gone"]).tolist() == [-1]
     for _ in range(40):
         learner.take_turns(10)
         never.take_turns(10)
