@@ -28,8 +28,8 @@ class SessionScorer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the index takes."""
-        return self._index.nbytes
+        """Bytes that the index takes, and those that it is asked with."""
+        return self._index.nbytes + self._vmis.nbytes
 
     def put(self, histories: Mapping[str, UserHistory | None]) -> None:
         """Take histories as they are now, None for one that is no more."""

@@ -1,8 +1,4 @@
-"""What neighbours say to one query after the other, in compiled loops; ``vmis`` says what is computed.
-
-Sums are looked up by session and by item in tables of whole numbers: the place in the sums, plus one, and zero
-before and after every query.
-"""
+"""What neighbours say to one query after the other, in compiled loops; ``vmis`` says what is computed."""
 
 from __future__ import annotations
 
@@ -23,10 +19,14 @@ _FIRST_FOUND = 4_096
 
 
 class Tables(NamedTuple):
-    """Places by session and by item; zeros but while a query is worked on."""
+    """What is looked up; but for the logarithms it is zero but while a query is worked on."""
 
-    sessions: Numbers
-    items: Numbers
+    places: Numbers
+    """By session its place among those that share an item, plus one."""
+    scores: Floats
+    """By item."""
+    logs: Floats
+    """ln n by n, for small ones."""
 
 
 class Limits(NamedTuple):
@@ -48,101 +48,133 @@ class Sharing(NamedTuple):
 
 
 @compiled
+def _log(logs: Floats, number: int) -> float:
+    return logs[number] if number < len(logs) else np.log(number)  # type: ignore[no-any-return]
+
+
+@compiled
 def _share(rows: ItemRows, query: Numbers, own: int, limits: Limits, table: Numbers, found: Sharing) -> int:
     """Find the sessions that share an item with the query; returns how many there are."""
+    starts, lengths, row_sessions = rows.starts, rows.lengths, rows.sessions
+    sessions, sums, ranks = found.sessions, found.sums, found.ranks
     count = 0
     for rank in range(1, min(len(query), limits.max_items) + 1):
         item = query[rank - 1]
-        if item < 0 or item >= len(rows.lengths):
+        if item < 0 or item >= len(lengths):
             continue
-        end = rows.starts[item] + rows.lengths[item]
-        for place in range(max(rows.starts[item], end - limits.recent_sessions), end):
-            session = rows.sessions[place]
+        end, share = starts[item] + lengths[item], 1.0 / rank
+        for place in range(max(starts[item], end - limits.recent_sessions), end):
+            session = row_sessions[place]
             at = table[session]
             if at:
-                found.sums[at - 1] += 1.0 / rank
+                sums[at - 1] += share
             elif session != own:
-                found.sessions[count], found.sums[count], found.ranks[count] = session, 1.0 / rank, rank
+                sessions[count], sums[count], ranks[count] = session, share, rank
                 count += 1
                 table[session] = count
     for place in range(count):
-        table[found.sessions[place]] = 0
+        table[sessions[place]] = 0
     return count
 
 
 @compiled
-def _further(visits: VisitRows, latest_s: Seconds, found: Sharing, one: int, other: int) -> bool:
-    """True where one is less similar than the other, or was longer without a visit."""
-    if found.sums[one] != found.sums[other]:
-        return found.sums[one] < found.sums[other]  # type: ignore[no-any-return]
-    a, b = found.sessions[one], found.sessions[other]
-    if latest_s[a] != latest_s[b]:
-        return latest_s[a] < latest_s[b]  # type: ignore[no-any-return]
-    return visits.hashes[a] < visits.hashes[b]  # type: ignore[no-any-return]
-
-
-@compiled
-def _sink(visits: VisitRows, latest_s: Seconds, found: Sharing, heap: Numbers, place: int) -> None:
-    """Let what is on top of a part of the heap sink to where nothing below is further."""
-    while 2 * place + 1 < len(heap):
-        below = 2 * place + 1
-        if below + 1 < len(heap) and _further(visits, latest_s, found, heap[below + 1], heap[below]):
-            below += 1
-        if not _further(visits, latest_s, found, heap[below], heap[place]):
+def _greatest(values: Floats, most: int) -> float:
+    """The least of the ``most`` greatest values, of which there are as many; changes their order (quickselect)."""
+    low, high, wanted = 0, len(values) - 1, len(values) - most
+    while low < high:
+        pivot, left, right = values[(low + high) // 2], low, high
+        while left <= right:
+            while values[left] < pivot:
+                left += 1
+            while values[right] > pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            high = right
+        elif wanted >= left:
+            low = left
+        else:
             break
-        heap[place], heap[below] = heap[below], heap[place]
-        place = below
+    return values[wanted]  # type: ignore[no-any-return]
 
 
 @compiled
 def _nearest(visits: VisitRows, latest_s: Seconds, found: Sharing, count: int, most: int) -> Numbers:
-    """Turn sums into similarities; returns the places of those that are most similar, in no order."""
+    """Turn sums into similarities; returns the places of the most similar, of equals the more recent."""
+    lengths, hashes, sessions, sums = visits.lengths, visits.hashes, found.sessions, found.sums
     for place in range(count):
-        found.sums[place] /= np.sqrt(visits.lengths[found.sessions[place]])
-    heap = np.arange(min(count, most)).astype(np.int32)
-    for place in range(len(heap) // 2 - 1, -1, -1):
-        _sink(visits, latest_s, found, heap, place)
-    for place in range(len(heap), count):
-        if found.sums[place] >= found.sums[heap[0]] and _further(visits, latest_s, found, heap[0], place):
-            heap[0] = place
-            _sink(visits, latest_s, found, heap, 0)
-    return heap
+        sums[place] /= np.sqrt(lengths[sessions[place]])
+    if count <= most:
+        return np.arange(count).astype(np.int32)
+    least = _greatest(sums[:count].copy(), most)
+    # Of equals, when they were visited last, and at equal times what is different in any order of arrival.
+    ages = np.empty(count, np.float64)
+    above = equal = 0
+    for place in range(count):
+        if sums[place] > least:
+            above += 1
+        elif sums[place] == least:
+            session = sessions[place]
+            ages[equal] = latest_s[session] + hashes[session] / 2.0**64
+            equal += 1
+    oldest = _greatest(ages[:equal].copy(), most - above)
+    chosen = np.empty(most, np.int32)
+    taken = equal = 0
+    room = most - above
+    for place in range(count):
+        if sums[place] < least:
+            continue
+        if sums[place] == least:
+            equal += 1
+            if ages[equal - 1] < oldest or not room:
+                continue
+            room -= 1
+        chosen[taken] = place
+        taken += 1
+    return chosen
 
 
 @compiled
 def _speak(
-    visits: VisitRows, found: Sharing, nearest: Numbers, table: Numbers, into: tuple[Numbers, Floats], count: int
+    visits: VisitRows, found: Sharing, nearest: Numbers, scores: Floats, into: tuple[Numbers, Floats], first: int
 ) -> int:
-    """Add what the neighbours say of their items, from place ``count`` on; returns the place after the last."""
-    items, scores = into
-    first = count
+    """Add up by item what the neighbours say; their items stand from ``first`` on, some more than once.
+
+    Returns the place after the last.
+    """
+    items = into[0]
+    starts, lengths, visited = visits.starts, visits.lengths, visits.items
+    sessions, sums, ranks = found.sessions, found.sums, found.ranks
+    count = first
     for place in nearest:
-        session = found.sessions[place]
-        weight = np.rint(found.sums[place] / found.ranks[place] / _STEP) * _STEP
-        for visit in range(visits.starts[session], visits.starts[session] + visits.lengths[session]):
-            item = visits.items[visit]
-            at = table[item]
-            if at:
-                scores[at - 1] += weight
-            else:
-                items[count], scores[count] = item, weight
-                count += 1
-                table[item] = count
-    for place in range(first, count):
-        table[items[place]] = 0
+        session = sessions[place]
+        weight = np.rint(sums[place] / ranks[place] / _STEP) * _STEP
+        for visit in range(starts[session], starts[session] + lengths[session]):
+            item = visited[visit]
+            scores[item] += weight
+            items[count] = item
+            count += 1
     return count
 
 
 @compiled
-def _keep_positive(rows: ItemRows, sessions: int, into: tuple[Numbers, Floats], first: int, count: int) -> int:
-    """Weigh items by how rare they are, and drop those without a score; returns the place after the last."""
+def _take_scores(
+    rows: ItemRows, tables: Tables, sessions: int, into: tuple[Numbers, Floats], span: tuple[int, int]
+) -> int:
+    """Take each item of a span once, if its score by how rare it is is above zero; returns the place after."""
     items, scores = into
-    kept = first
-    for place in range(first, count):
-        score = scores[place] * np.log(sessions / rows.lengths[items[place]])
-        if score > 0.0:
-            items[kept], scores[kept] = items[place], score
-            kept += 1
+    lengths, sums, logs = rows.lengths, tables.scores, tables.logs
+    kept, rarest = span[0], _log(logs, sessions)
+    for place in range(span[0], span[1]):
+        item = items[place]
+        score = sums[item] * (rarest - _log(logs, lengths[item]))
+        sums[item] = 0.0
+        items[kept], scores[kept] = item, score
+        # Without a branch, for which way it goes cannot be foreseen.
+        kept += score > 0.0
     return kept
 
 
@@ -179,13 +211,13 @@ def speaking(
     for query in range(len(counts)):
         items = asked[start : start + counts[query]]
         start += counts[query]
-        sharing = _share(rows, items, own[query], limits, tables.sessions, found)
+        sharing = _share(rows, items, own[query], limits, tables.places, found)
         nearest = _nearest(visits, latest_s, found, sharing, limits.neighbours)
         more = 0
         for place in nearest:
             more += visits.lengths[found.sessions[place]]
         into = _with_room(into, count, more)
-        end = _speak(visits, found, nearest, tables.items, into, count)
-        end = _keep_positive(rows, sessions, into, count, end)
+        end = _speak(visits, found, nearest, tables.scores, into, count)
+        end = _take_scores(rows, tables, sessions, into, (count, end))
         spoken[query], count = end - count, end
     return spoken, into[0][:count].copy(), into[1][:count].copy()

@@ -23,6 +23,8 @@ from recsys.sessions.index import SessionIndex
 from recsys.sessions.ragged_rows import Integers
 from recsys.sessions.speaking import Floats, Limits, Tables, speaking
 
+_LOGS = 4_096
+
 
 @dataclass(frozen=True, slots=True)
 class VmisRules:
@@ -61,13 +63,27 @@ class Vmis:
         self._index = index
         rules = rules or VmisRules()
         self._limits = Limits(rules.recent_sessions, rules.neighbours, rules.max_items)
-        self._tables = Tables(np.zeros(0, np.int32), np.zeros(0, np.int32))
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.arange(_LOGS, dtype=np.float64))
+        self._tables = Tables(np.zeros(0, np.int32), np.zeros(0), logs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that is worked in."""
+        return sum(table.nbytes for table in self._tables)
 
     def scores(self, queries: SessionQueries) -> SessionScores:
         """Scores of the items of each query's neighbours; the query's own items are among them."""
         index = self._index
-        if len(self._tables.sessions) < len(index.latest_s) or len(self._tables.items) < index.items:
-            self._tables = Tables(np.zeros(len(index.latest_s), np.int32), np.zeros(index.items, np.int32))
-        how = len(index), self._limits, self._tables
+        self._grow(len(index.latest_s), index.items)
         asked = queries.counts, queries.items, queries.own
+        how = len(index), self._limits, self._tables
         return SessionScores(*speaking(index.visit_rows, index.item_rows, index.latest_s, asked, how))
+
+    def _grow(self, sessions: int, items: int) -> None:
+        places, scores, logs = self._tables
+        if len(places) < sessions:
+            places = np.zeros(sessions, np.int32)
+        if len(scores) < items:
+            scores = np.zeros(items)
+        self._tables = Tables(places, scores, logs)
