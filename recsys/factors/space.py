@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ class VectorSpace:
     """
 
     def __init__(self, factors: int, dtype: type[np.float32 | np.float16] = np.float32) -> None:
-        self.vectors: NDArray[np.float32 | np.float16] = np.zeros((0, factors), dtype)
+        self.vectors: NDArray[Any] = np.zeros((0, factors), dtype)
         self._gram: Vectors = np.zeros((factors, factors))
         self._changes = 0
 
