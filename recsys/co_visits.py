@@ -12,12 +12,14 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.event_pairs import EventPairs, EventSequence, changed_pairs
+from recsys.grouping import grouped
 from recsys.histories import ADDED, History, HistoryEvent, HistoryRules
 from schemas.events import Action, CoVisits, Relation
 
@@ -66,19 +68,15 @@ class PairRules:
         return (self.view_window_ms, 0, self.purchase_window_ms)[action]
 
 
-Companions = NDArray[np.void]
-"""What was visited with what: structured, ``COMPANION``."""
-COMPANION = np.dtype(
-    [
-        ("owner", np.int64),
-        ("product", np.int64),
-        ("companion", np.int64),
-        ("at_ms", np.int64),
-        ("relation", np.int64),
-        ("strength", np.float64),
-    ]
-)
-"""A product's companion; owner, product and companion are numbers in the batch."""
+class Companions(NamedTuple):
+    """What was visited with what, a column each; owners and products are numbers in the batch."""
+
+    owners: NDArray[np.int64]
+    products: NDArray[np.int64]
+    companions: NDArray[np.int64]
+    times_ms: NDArray[np.int64]
+    relations: NDArray[np.uint8]
+    strengths: NDArray[np.float64]
 
 
 class Cause(Protocol):
@@ -175,36 +173,38 @@ class CoVisitBatch:
         """What was gathered, one message a product unless that would be too long."""
         if not self._events:
             return
-        visited, *visits = self._visits()
+        visited, times_ms, actions, weights = self._visits()
         viewed = _viewed_together(self._views.sequence(), self._rules)
         bought = _bought_together(self._purchases.sequence(), self._rules)
-        companions = np.concatenate([viewed, bought])
-        companions = companions[np.argsort(companions["product"], kind="stable")]
-        causes = self._newest_causes(visited, np.array(visits[1]), companions)
+        together = _joined([viewed, bought])
+        causes = self._newest_causes(visited, actions, together)
         product_ids = list(self._numbers)
-        numbers = np.arange(len(product_ids) + 1)
-        order = np.argsort(visited, kind="stable")
-        visits = [[column[place] for place in order.tolist()] for column in visits]
-        visit_bounds = np.searchsorted(visited[order], numbers).tolist()
-        bounds = np.searchsorted(companions["product"], numbers).tolist()
-        ids = [product_ids[number] for number in companions["companion"].tolist()]
-        columns = [ids, *(companions[name].tolist() for name in ("at_ms", "relation", "strength"))]
-        for number, product_id in enumerate(product_ids):
-            own_visits, own = slice(*visit_bounds[number : number + 2]), slice(*bounds[number : number + 2])
-            cause = causes[number]
-            for start in range(0, max(own_visits.stop - own_visits.start, own.stop - own.start), MAX_ENTRIES):
-                entries = (*_parts(visits, own_visits, start), *_parts(columns, own, start))
-                yield _message(product_id, entries, cause)
+        order, visit_bounds = grouped(visited, len(product_ids))
+        visits = [_packable("q", times_ms[order]), _packable("B", actions[order]), _packable("d", weights[order])]
+        order, bounds = grouped(together.products, len(product_ids))
+        companions = [
+            list(map(product_ids.__getitem__, together.companions[order].tolist())),
+            _packable("q", together.times_ms[order]),
+            _packable("B", together.relations[order]),
+            _packable("d", together.strengths[order]),
+        ]
+        places = zip(pairwise(visit_bounds.tolist()), pairwise(bounds.tolist()), strict=True)
+        for product_id, cause, (own_visits, own) in zip(product_ids, causes, places, strict=True):
+            for start in range(0, max(own_visits[1] - own_visits[0], own[1] - own[0]), MAX_ENTRIES):
+                yield _message(
+                    product_id, [*_parts(visits, own_visits, start), *_parts(companions, own, start)], cause
+                )
 
-    def _visits(self) -> tuple[NDArray[np.intp], Sequence[int], Sequence[int], Sequence[float]]:
+    def _visits(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]:
         """Products by their numbers, times, actions and weights of all events."""
         times, _, ids, actions, quantities = zip(*self._events, strict=True)
         numbers = self._numbers
-        visited = np.array([numbers.setdefault(product_id, len(numbers)) for product_id in ids], np.intp)
-        return visited, times, actions, self._rules.weights.each(actions, quantities)
+        visited = np.array([numbers.setdefault(product_id, len(numbers)) for product_id in ids], np.int64)
+        weights = np.array(self._rules.weights.each(actions, quantities))
+        return visited, np.array(times, np.int64), np.array(actions, np.uint8), weights
 
     def _newest_causes(
-        self, visited: NDArray[np.intp], actions: NDArray[np.intp], companions: Companions
+        self, visited: NDArray[np.int64], actions: NDArray[np.uint8], together: Companions
     ) -> list[Cause]:
         """The newest cause of each product's message, by product number."""
         by_age = np.argsort([cause.timestamp_ms for cause in self._causes], kind="stable")
@@ -215,7 +215,7 @@ class CoVisitBatch:
         np.maximum.at(owners_newest, owners, np.where(actions == Action.CART_ADD, 0, rank))
         newest = np.zeros(len(self._numbers), np.intp)
         np.maximum.at(newest, visited, rank)
-        np.maximum.at(newest, companions["product"], owners_newest[companions["owner"]])
+        np.maximum.at(newest, together.products, owners_newest[together.owners])
         return [self._causes[place] for place in by_age[newest].tolist()]
 
 
@@ -223,41 +223,49 @@ def _viewed_together(events: EventSequence, rules: PairRules) -> Companions:
     """Either product is the other's companion; a product that is viewed again is its own, after itself."""
     pairs = changed_pairs(events, rules.view_window_ms, rules.max_companions)
     after = _companions(events, pairs, rules.view_gap_ms, Relation.AFTER)
-    before = _turned(after[after["product"] != after["companion"]])
-    before["relation"] = Relation.BEFORE
-    return np.concatenate([after, before])
+    before = _turned(after)
+    return _joined([after, before._replace(relations=np.full_like(before.relations, Relation.BEFORE))])
 
 
 def _bought_together(events: EventSequence, rules: PairRules) -> Companions:
     """Either product is the other's companion."""
     pairs = changed_pairs(events, rules.purchase_window_ms, rules.max_companions)
+    different = events.products[pairs.first] != events.products[pairs.second]
+    pairs = EventPairs(*(column[different] for column in pairs))
     together = _companions(events, pairs, rules.purchase_gap_ms, Relation.BOUGHT_TOGETHER)
-    together = together[together["product"] != together["companion"]]
-    return np.concatenate([together, _turned(together)])
+    return _joined([together, _turned(together)])
 
 
 def _companions(events: EventSequence, pairs: EventPairs, gap_ms: int, relation: Relation) -> Companions:
     """The later product of each pair as the companion of the earlier."""
-    companions = np.empty(len(pairs.first), COMPANION)
-    companions["owner"] = events.owners[pairs.first]
-    companions["product"] = events.products[pairs.first]
-    companions["companion"] = events.products[pairs.second]
-    companions["at_ms"] = events.times_ms[pairs.second]
-    companions["relation"] = relation
-    companions["strength"] = pairs.signs / (1.0 + (companions["at_ms"] - events.times_ms[pairs.first]) / gap_ms)
-    return companions
+    first, second, signs = pairs
+    times_ms = events.times_ms[second]
+    strengths = signs / (1.0 + (times_ms - events.times_ms[first]) / gap_ms)
+    relations = np.full(len(first), relation, np.uint8)
+    return Companions(
+        events.owners[first], events.products[first], events.products[second], times_ms, relations, strengths
+    )
 
 
 def _turned(companions: Companions) -> Companions:
-    """The same with products and companions changed about."""
-    turned = companions.copy()
-    turned["product"], turned["companion"] = companions["companion"], companions["product"]
-    return turned
+    """The same with products and companions changed about, where they are not the same."""
+    turned = companions._replace(products=companions.companions, companions=companions.products)
+    different = turned.products != turned.companions
+    return Companions(*(column[different] for column in turned))
 
 
-def _parts(columns: Sequence[Any], own: slice, start: int) -> list[Any]:
+def _joined(parts: Sequence[Companions]) -> Companions:
+    return Companions(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _packable(type_code: str, column: NDArray[Any]) -> array[Any]:
+    """A column that is written as it is, without looking at its numbers one by one."""
+    return array(type_code, column.tobytes())
+
+
+def _parts(columns: Sequence[Any], own: tuple[int, int], start: int) -> list[Any]:
     """A product's part of some columns, from ``start`` within it, ``MAX_ENTRIES`` long at most."""
-    part = slice(own.start + start, min(own.start + start + MAX_ENTRIES, own.stop))
+    part = slice(own[0] + start, min(own[0] + start + MAX_ENTRIES, own[1]))
     return [column[part] for column in columns]
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.compiled import compiled
+
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -39,39 +41,35 @@ def changed_pairs(events: EventSequence, window_ms: int, reach: int) -> EventPai
 
     The sequence needs to hold, besides the new events, those within the window of any, and no gaps in between.
     """
-    first, second = _near(np.arange(len(events.new)), events, window_ms, reach)
-    came = events.new[first] | events.new[second]
-    first, second = first[came], second[came]
-    gone_first, gone_second = _parted(events, window_ms, reach)
-    return EventPairs(
-        np.concatenate([first, gone_first]),
-        np.concatenate([second, gone_second]),
-        np.concatenate([np.ones(len(first)), -np.ones(len(gone_first))]),
-    )
+    nowhere = EventPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    count = _find(events, window_ms, reach, nowhere)
+    pairs = EventPairs(np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count))
+    _find(events, window_ms, reach, pairs)
+    return pairs
 
 
-def _parted(events: EventSequence, window_ms: int, reach: int) -> tuple[Integers, Integers]:
-    """Pairs of old events that new ones came in between of, and moved further than ``reach`` places apart."""
-    old = np.flatnonzero(~events.new)
-    followed = events.new[:-1] & ~events.new[1:] & (events.owners[:-1] == events.owners[1:])
-    old = old[np.isin(events.owners[old], events.owners[:-1][followed])]
-    first, second = _near(old, events, window_ms, reach)
-    apart = second - first > reach
-    return first[apart], second[apart]
-
-
-def _near(places: Integers, events: EventSequence, window_ms: int, reach: int) -> tuple[Integers, Integers]:
-    """Pairs among some places of a sequence, counted among them, of which one or what is between may be new."""
-    if not len(places):
-        return places, places
-    news = np.concatenate([[0], np.cumsum(events.new)])
-    last = places[np.minimum(np.arange(len(places)) + reach, len(places) - 1)]
-    starts = np.flatnonzero(news[last + 1] > news[places])
-    steps = np.arange(1, reach + 1)
-    begins = np.repeat(starts, reach)
-    ends = begins + np.tile(steps, len(starts))
-    within = ends < len(places)
-    first, second = places[begins[within]], places[ends[within]]
-    near = events.owners[first] == events.owners[second]
-    near &= events.times_ms[second] - events.times_ms[first] <= window_ms
-    return first[near], second[near]
+@compiled
+def _find(events: EventSequence, window_ms: int, reach: int, pairs: EventPairs) -> int:
+    """Write the pairs down where there is room for them; how many there are."""
+    owners, times_ms, new = events.owners, events.times_ms, events.new
+    count = 0
+    for first in range(len(owners)):
+        between_old = 0
+        for second in range(first + 1, len(owners)):
+            # Old events that were within reach of each other made a pair before what came in between.
+            if owners[second] != owners[first] or times_ms[second] - times_ms[first] > window_ms:
+                break
+            near = second - first <= reach
+            if not near and (new[first] or between_old >= reach):
+                break
+            sign = 0.0
+            if near and (new[first] or new[second]):
+                sign = 1.0
+            elif not near and not new[second]:
+                sign = -1.0
+            between_old += not new[second]
+            if sign != 0.0:
+                if count < len(pairs.first):
+                    pairs.first[count], pairs.second[count], pairs.signs[count] = first, second, sign
+                count += 1
+    return count

@@ -294,7 +294,8 @@ class CoVisits:
             raise InvalidEventError(f"a weight of {self.product_id} is not finite")
         if not math.isfinite(sum(self.companion_strengths)):
             raise InvalidEventError(f"a strength of {self.product_id} is not finite")
-        _check_time(min((*self.visit_times_ms, *self.companion_times_ms), default=0))
+        _check_time(min(self.visit_times_ms, default=0))
+        _check_time(min(self.companion_times_ms, default=0))
 
 
 @dataclass(frozen=True, slots=True)

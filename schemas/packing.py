@@ -27,6 +27,8 @@ def packed_fields(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def pack(type_code: str, numbers: Sequence[float]) -> bytes:
     """Numbers as bytes; ``TypeError`` or ``OverflowError`` for what does not fit the type."""
+    if isinstance(numbers, array) and numbers.typecode == type_code and not _SWAPPED:
+        return numbers.tobytes()
     column = array(type_code, numbers)
     if _SWAPPED:
         column.byteswap()

@@ -1,0 +1,29 @@
+"""Putting numbered things in order of their groups, in time that grows with how many there are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.compiled import compiled
+
+Integers = NDArray[np.int64]
+
+
+@compiled
+def grouped(groups: Integers, number: int) -> tuple[Integers, Integers]:
+    """The places of each group's members, group after group, in each as they come; and where each begins.
+
+    ``groups`` are int64 from 0 to ``number`` - 1; the second array has one more element, the end. A counting sort.
+    """
+    bounds = np.zeros(number + 1, np.int64)
+    for group in groups:
+        bounds[group + 1] += 1
+    for group in range(number):
+        bounds[group + 1] += bounds[group]
+    ends = bounds[:-1].copy()
+    order = np.empty(len(groups), np.int64)
+    for place in range(len(groups)):
+        order[ends[groups[place]]] = place
+        ends[groups[place]] += 1
+    return order, bounds
