@@ -38,7 +38,8 @@ bench: setup ## freshness and throughput on the embedded Kafka
 	$(BIN)/recsys bench stream
 
 lock: ## resolve the lock files anew (needs uv)
-	for lock in 'default' 'dev --group dev --group bench' 'train --group train' 'peers --group peers'; do \
+	for lock in 'default' 'dev --group dev --group bench' 'train --group train' 'peers --group peers' \
+		'spark --extra spark'; do \
 		set -- $$lock; out=$$1; shift; \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-find-links \
 			--no-header --no-annotate --group build $$@ -o requirements/$$out.txt pyproject.toml || exit 1; \

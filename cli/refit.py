@@ -13,6 +13,7 @@ from cli.progress import progress
 
 if TYPE_CHECKING:
     from consumers.item_factors.refit_job import Engine
+    from consumers.item_factors.settings import ItemFactorSettings
 
 
 class EngineName(StrEnum):
@@ -41,10 +42,11 @@ def refit(
     from schemas.topics import ITEM_FACTORS
 
     configuration = load()
+    settings = configuration.item_factors
     log = KafkaRefitLog(configuration.kafka, configuration.runtime)
     try:
         with progress(transient=True) as on_progress:
-            report = run_refit(log, configuration.item_factors, _engine(engine), on_progress, publish=not dry_run)
+            report = run_refit(log, settings, make_engine(engine, settings), on_progress, publish=not dry_run)
             switched = False
             if not dry_run and wait_seconds:
                 on_progress("waiting for item-factors", 0, 1)
@@ -61,10 +63,16 @@ def refit(
         raise typer.Exit(3)
 
 
-def _engine(name: EngineName) -> Engine:
-    from consumers.item_factors.refit_job import OwnEngine
+def make_engine(name: EngineName, settings: ItemFactorSettings) -> Engine:
+    """The engine of a name."""
+    if name == EngineName.own:
+        from consumers.item_factors.refit_job import OwnEngine
 
-    return OwnEngine()
+        return OwnEngine()
+    from consumers.item_factors.spark_engine import SparkEngine
+    from deploy.embedded_kafka.distribution import find_java
+
+    return SparkEngine(settings.spark, find_java())
 
 
 def _print(document: dict[str, Any]) -> None:

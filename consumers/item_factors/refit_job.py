@@ -23,7 +23,7 @@ from recsys.factors.attributes import attribute_features, product_features
 from recsys.factors.generations import Generations
 from recsys.factors.learner import FactorLearner
 from recsys.factors.objective import loss
-from recsys.factors.refit import Fitted, OnSweep, RefitRules, fold_in, refit
+from recsys.factors.refit import Fitted, OnSweep, RefitRules, refit
 from recsys.sessions.of_histories import sessions_of
 from schemas.codec import decoder
 from schemas.errors import ContractError, RecsysError
@@ -69,7 +69,7 @@ class RefitReport(NamedTuple):
     users: int
     items: int
     sweeps: int
-    converged: bool
+    converged: bool | None
     loss_before: float
     loss_after: float
     seconds: float
@@ -135,9 +135,9 @@ def run_refit(
     learner = state.learner
     if not len(learner.index):
         raise NothingToRefitError("no history is on interaction-state, so there is nothing to fit; run the stages")
-    fold_in(learner)
+    learner.solve_users(learner.index.used())
     learner.fit_features()
-    fold_in(learner)
+    learner.solve_users(learner.index.used())
     before, rules = loss(learner), settings.refit_rules()
     on_progress("fitting", 0, rules.max_sweeps)
     fitted = engine.fit(learner, rules, lambda sweeps, _: on_progress("fitting", sweeps, rules.max_sweeps))

@@ -11,6 +11,16 @@ from recsys.sessions.index import SessionRules
 _DAY_MS = 86_400_000
 
 
+class SparkSettings(BaseModel):
+    """How `recsys refit --engine spark` runs; the model is that of the stage, as far as Spark's ALS has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    master: str = Field(default="local[*]", description="where Spark runs: this machine, or a cluster's address")
+    iterations: int = Field(default=15, ge=1, le=1_000, description="sweeps; Spark does not look at the loss")
+    memory_mb: int = Field(default=1_024, ge=512, description="heap of the JVM on this machine")
+
+
 class ItemFactorSettings(BaseModel):
     """The model, and how much of it is solved again as shoppers go on."""
 
@@ -40,6 +50,8 @@ class ItemFactorSettings(BaseModel):
         default=1e-4, ge=0, lt=1, description="`recsys refit`: share by which a sweep lowers the loss for another"
     )
     refit_max_sweeps: int = Field(default=50, ge=1, le=10_000, description="`recsys refit`: sweeps at most")
+
+    spark: SparkSettings = Field(default=SparkSettings(), description="`recsys refit --engine spark`")
 
     def rules(self) -> FactorRules:
         """The model, for the core."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.factors.features import FeatureVectors
 from recsys.factors.initial import initial_vectors
-from recsys.factors.solving import Vectors, Visited, regularised, solve
+from recsys.factors.solving import Vectors, Visited, portions, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.sessions.index import SessionIndex, SessionRules, Sessions
 from recsys.sessions.ragged_rows import Integers
@@ -213,24 +213,27 @@ class FactorLearner:
     def solve_users(self, numbers: Integers) -> None:
         """Solve these shoppers, given the items."""
         self.users.reserve(len(self.index.latest_s))
-        counts, items, strengths = self.index.visited(numbers)
-        visited = Visited(counts, self.items.vectors[items].astype(np.float64), strengths.astype(np.float64))
         gram = regularised(self.items.gram, self._rules.regularisation)
-        expected = None
-        if len(self.user_features):
-            expected = self.user_features.expected(self.index.names(numbers))
-        self.users.put(numbers, solve(gram, visited, self._rules.alpha, expected))
+        for some in portions(numbers, self.index.visits.lengths[numbers]):
+            counts, items, strengths = self.index.visited(some)
+            visited = Visited(counts, self.items.vectors[items].astype(np.float64), strengths.astype(np.float64))
+            expected = None
+            if len(self.user_features):
+                expected = self.user_features.expected(self.index.names(some))
+            self.users.put(some, solve(gram, visited, self._rules.alpha, expected))
 
     def solve_items(self, numbers: Integers) -> None:
         """Solve these items, given the shoppers who visited them last."""
         self.index.reserve_items(len(self._ids))
-        counts, users, strengths = self.index.visitors(numbers, self._rules.recent_users)
-        visited = Visited(counts, self.users.vectors[users].astype(np.float64), strengths.astype(np.float64))
+        most = self._rules.recent_users
         gram = regularised(self.users.gram, self._rules.regularisation)
-        expected = None
-        if len(self.item_features):
-            expected = self.item_features.expected([self._ids[n] for n in numbers.tolist()])
-        self._put_items(numbers, solve(gram, visited, self._rules.alpha, expected))
+        for some in portions(numbers, np.minimum(self.index.popularity(numbers), most)):
+            counts, users, strengths = self.index.visitors(some, most)
+            visited = Visited(counts, self.users.vectors[users].astype(np.float64), strengths.astype(np.float64))
+            expected = None
+            if len(self.item_features):
+                expected = self.item_features.expected([self._ids[n] for n in some.tolist()])
+            self._put_items(some, solve(gram, visited, self._rules.alpha, expected))
 
     def _put_items(self, numbers: Integers, vectors: Vectors) -> None:
         self.items.reserve(len(self._ids))

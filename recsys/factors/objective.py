@@ -8,18 +8,13 @@ what the features of either lead to expect.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from recsys.factors.features import FeatureVectors, Name
 from recsys.factors.learner import FactorLearner
-from recsys.factors.solving import Vectors
-from recsys.sessions.ragged_rows import Integers, Lengths
-
-_MAX_VISITS = 1 << 18
-"""Visits that are worked on at once, unless one shopper or item has more."""
-
+from recsys.factors.solving import Vectors, portions
 
 def loss(learner: FactorLearner) -> float:
     """The objective by visit, so that shops of different sizes can be compared; 0.0 without a visit."""
@@ -42,17 +37,6 @@ def loss(learner: FactorLearner) -> float:
     found += rules.regularisation * _distance(every, learner.item_features, learner.product_ids)
     visits = int(index.visits.lengths[users].sum())
     return found / visits if visits else 0.0
-
-
-def portions(numbers: Integers, visits: Integers | Lengths) -> Iterator[Integers]:
-    """Numbers of shoppers or items a bounded number of their visits at a time."""
-    ends = np.cumsum(visits)
-    start = 0
-    while start < len(numbers):
-        before = ends[start] - visits[start]
-        end = max(start + 1, int(np.searchsorted(ends, before + _MAX_VISITS, "right")))
-        yield numbers[start:end]
-        start = end
 
 
 def _distance(vectors: Vectors, features: FeatureVectors[Name], names: Sequence[Name]) -> float:

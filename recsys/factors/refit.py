@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.factors.learner import FactorLearner
-from recsys.factors.objective import loss, portions
+from recsys.factors.objective import loss
 
 OnSweep = Callable[[int, float], None]
 """Told how many sweeps were made, and the loss after them."""
@@ -33,7 +33,8 @@ class Fitted(NamedTuple):
 
     sweeps: int
     loss: float
-    converged: bool
+    converged: bool | None
+    """None where that is not known."""
 
 
 def refit(learner: FactorLearner, rules: RefitRules, on_sweep: OnSweep = lambda sweeps, loss: None) -> Fitted:
@@ -54,16 +55,6 @@ def refit(learner: FactorLearner, rules: RefitRules, on_sweep: OnSweep = lambda 
 
 def sweep(learner: FactorLearner) -> None:
     """Solve every shopper given the items, every item that was visited given the shoppers, and the features."""
-    index = learner.index
-    fold_in(learner)
-    visited = np.flatnonzero(index.sessions_of.lengths[: len(learner)])
-    for some in portions(visited, index.sessions_of.lengths[visited]):
-        learner.solve_items(some)
+    learner.solve_users(learner.index.used())
+    learner.solve_items(np.flatnonzero(learner.index.sessions_of.lengths[: len(learner)]))
     learner.fit_features()
-
-
-def fold_in(learner: FactorLearner) -> None:
-    """Solve every shopper given the items."""
-    users = learner.index.used()
-    for some in portions(users, learner.index.visits.lengths[users]):
-        learner.solve_users(some)

@@ -11,18 +11,23 @@ confidence 1 + α w.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.sessions.ragged_rows import Integers, runs
+from recsys.sessions.ragged_rows import Integers, Lengths, runs
 
 Vectors = NDArray[np.float64]
 Weights = NDArray[np.float64]
 
 _MAX_ENTRIES = 1 << 15
 """Vectors that are worked on at once at most, padding included, unless one problem has more."""
+
+
+_MAX_VISITS = 1 << 18
+"""Visits whose vectors are at hand at once at most, unless one problem has more."""
 
 
 class Gram(NamedTuple):
@@ -73,6 +78,17 @@ def solve(gram: Gram, visited: Visited, alpha: float, expected: Vectors | None =
         else:
             found[some] += _by_factors(gram.matrix, vectors, alpha * weights, targets)
     return found
+
+
+def portions(numbers: Integers, visits: Integers | Lengths) -> Iterator[Integers]:
+    """Numbers of shoppers or items, a bounded number of their visits at a time."""
+    ends = np.cumsum(visits)
+    start = 0
+    while start < len(numbers):
+        before = ends[start] - visits[start]
+        end = max(start + 1, int(np.searchsorted(ends, before + _MAX_VISITS, "right")))
+        yield numbers[start:end]
+        start = end
 
 
 def _padded(visited: Visited, starts: Integers, counts: Integers, longest: int) -> tuple[Vectors, Weights]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.topics import DEAD_LETTER, ITEM_FACTORS
 from storefront.following import TopicFollower
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Shop:
@@ -74,7 +75,7 @@ class Shop:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=240,
             check=False,
         )
         assert done.returncode == status, done.stderr
@@ -144,3 +145,16 @@ def test_what_is_only_tried_changes_nothing(shop: Shop) -> None:
     assert not report["switched"]
     assert report["converged"]
     assert shop.refit("--dry-run")["generation"] == 1
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pyspark") is None, reason="needs pyspark: pip install 'streaming-recsys[spark]'"
+)
+def test_spark_reads_and_writes_the_same_topics(shop: Shop) -> None:
+    shop.start()
+    shop.visit(range(40))
+    shop.until(lambda: shop.vectors.keys() == set("abcdef"))
+    report = shop.refit("--engine", "spark")
+    assert (report["engine"], report["generation"], report["items"], report["switched"]) == ("spark", 1, 6, True)
+    shop.until(lambda: shop.generations.generation == 1)
+    assert shop.vectors.keys() == set("abcdef")
