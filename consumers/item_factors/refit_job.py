@@ -86,13 +86,16 @@ class _State:
         """Keys of the parts of the refit before."""
         self._published: dict[str, ItemFactors | None] = {}
         self._weights = ActionWeights()
+        self._bought = settings.bought_units()
 
     def read(self, log: RefitLog, on_progress: OnProgress) -> None:
         """Read all topics, histories last, and start from the vectors that were published."""
         for done, topic in enumerate(_READ):
             on_progress("reading", done, len(_READ))
-            for records in log.read(topic):
-                self._take(topic, _decoded(topic, records))
+            # What is much of a product is known when all histories are, so they are read twice where it matters.
+            for _ in range(2 if topic is INTERACTION_STATE and self._bought is not None else 1):
+                for records in log.read(topic):
+                    self._take(topic, _decoded(topic, records))
         on_progress("reading", len(_READ), len(_READ))
         generations = Generations()
         for product_id, data in generations.take(self._published.items()).vectors.items():
@@ -103,7 +106,7 @@ class _State:
 
     def _take(self, topic: Topic, values: Sequence[tuple[str, Any]]) -> None:
         if topic is INTERACTION_STATE:
-            self.learner.remember(sessions_of(dict(values), self.learner.assign, self._weights))
+            self.learner.remember(sessions_of(dict(values), self.learner.assign, self._weights, self._bought))
         elif topic is ITEM_FACTORS:
             self._published.update(values)
         for key, value in values:

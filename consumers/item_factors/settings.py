@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.factors.learner import FactorRules
 from recsys.factors.refit import RefitRules
+from recsys.sessions.bought_units import BoughtUnits
 from recsys.sessions.index import SessionRules
 
 _DAY_MS = 86_400_000
+
+Quantities = Literal["log", "min-max"]
 
 
 class SparkSettings(BaseModel):
@@ -30,6 +35,11 @@ class ItemFactorSettings(BaseModel):
         default=32, ge=1, le=512, description="length of a vector; to change it, empty item-factors"
     )
     alpha: float = Field(default=2.0, gt=0, description="how much more a visit says than none does")
+    quantities: Quantities = Field(
+        default="log",
+        description="how units bought add to a purchase: log, one more action with each doubling; min-max, from "
+        "none at the least that a shopper bought of the product to one more at the most",
+    )
     regularisation: float = Field(default=10.0, gt=0, description="pull towards zero")
     item_ridge: float = Field(default=30.0, gt=0, description="pull of vectors of products' features towards zero")
     recent_users: int = Field(
@@ -64,6 +74,10 @@ class ItemFactorSettings(BaseModel):
             turns=self.turns,
             tolerance=self.tolerance,
         )
+
+    def bought_units(self) -> BoughtUnits | None:
+        """What knows how many units are much; None where that does not matter."""
+        return BoughtUnits(self.max_users) if self.quantities == "min-max" else None
 
     def refit_rules(self) -> RefitRules:
         """When a full refit is good enough, for the core."""

@@ -113,6 +113,7 @@ class ItemFactorsStage(Stage):
         """Products that it began with."""
         self._published: dict[str, ItemFactors | None] = {}
         """What was published, while it is restored."""
+        self._bought = self._settings.bought_units()
         self._learner = FactorLearner(self._settings.rules(), self._settings.session_rules())
         for product_id, features in self._features.items():
             self._learner.put_item_features(product_id, features)
@@ -128,7 +129,7 @@ class ItemFactorsStage(Stage):
 
     def _sessions(self, messages: Sequence[AnyMessage]) -> Sessions:
         latest = {message.key: message.value for message in messages}
-        return sessions_of(latest, self._learner.assign, self._weights)
+        return sessions_of(latest, self._learner.assign, self._weights, self._bought)
 
     def _go_over(self, out: Outbox) -> None:
         """Publish all vectors anew from those of a refit, where one has come."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from recsys.co_visits import ActionWeights
+from recsys.sessions.bought_units import BoughtUnits
 from recsys.sessions.exchanging import Numbers
 from recsys.sessions.index import Sessions
 from schemas.events import Action, UserHistory
@@ -16,12 +17,18 @@ def sessions_of(
     histories: Mapping[str, UserHistory | None],
     assign: Callable[[Sequence[str]], Numbers],
     weights: ActionWeights | None = None,
+    bought: BoughtUnits | None = None,
 ) -> Sessions:
     """Histories by subject, None for one that is no more; ``assign`` numbers products.
 
     A product that was returned as a whole, and not visited otherwise, is left out. Without ``weights`` every
-    product counts one; with them as much as the strongest action with it, all purchases together as one.
+    product counts one; with them as much as the strongest action with it, all purchases together as one. That one
+    counts once more with each doubling of the units. With ``bought``, which learns from the histories first,
+    it counts once more at the most units that a shopper has of the product, and nothing more at the least.
     """
+    if bought is not None:
+        for subject, history in histories.items():
+            bought.put(subject, {} if history is None else bought_units(history))
     product_ids: list[str] = []
     times_ms: list[int] = []
     strengths: list[float] = []
@@ -31,7 +38,7 @@ def sessions_of(
         if history is not None:
             visits = dict(zip(history.product_ids, history.event_times_ms, strict=True))
             if weights is not None or min(history.quantities, default=1.0) < 0.0:
-                amounts = _amounts(history, weights or ActionWeights())
+                amounts = _amounts(history, weights or ActionWeights(), bought)
                 visits = {product_id: visits[product_id] for product_id in amounts}
                 strengths += amounts.values()
             if weights is None:
@@ -49,16 +56,27 @@ def sessions_of(
     )
 
 
-def _amounts(history: UserHistory, weights: ActionWeights) -> dict[str, float]:
-    """What the visits to each product amount to, above zero."""
-    amounts: dict[str, float] = {}
+def bought_units(history: UserHistory) -> dict[str, float]:
+    """Units of each product that were bought and not returned, above zero."""
     units: dict[str, float] = {}
     for product_id, action, quantity in zip(history.product_ids, history.actions, history.quantities, strict=True):
         if action == Action.PURCHASE:
             units[product_id] = units.get(product_id, 0.0) + quantity
+    return {product_id: left for product_id, left in units.items() if left > 0.0}
+
+
+def _amounts(history: UserHistory, weights: ActionWeights, bought: BoughtUnits | None) -> dict[str, float]:
+    """What the visits to each product amount to, above zero."""
+    amounts: dict[str, float] = {}
+    for product_id, action, quantity in zip(history.product_ids, history.actions, history.quantities, strict=True):
+        if action == Action.PURCHASE:
+            amounts.setdefault(product_id, 0.0)
         else:
             amounts[product_id] = max(amounts.get(product_id, 0.0), weights.of(action, quantity))
-    for product_id, left in units.items():
-        if left > 0.0:
-            amounts[product_id] = max(amounts.get(product_id, 0.0), weights.of(Action.PURCHASE, left))
+    for product_id, left in bought_units(history).items():
+        if bought is None:
+            amount = weights.of(Action.PURCHASE, left)
+        else:
+            amount = weights.purchase * (1.0 + bought.share(product_id, left))
+        amounts[product_id] = max(amounts[product_id], amount)
     return {product_id: amount for product_id, amount in amounts.items() if amount > 0.0}

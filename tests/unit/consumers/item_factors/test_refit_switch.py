@@ -199,6 +199,20 @@ def test_a_restart_does_not_go_over_again(shop: Shop) -> None:
     assert len(shop.log.records("item-factors")) == before
 
 
+def test_units_are_weighed_by_what_all_histories_say_is_much() -> None:
+    """The first history that is read counts by the last too, so a refit does not depend on their order."""
+    settings = SETTINGS.model_copy(update={"quantities": "min-max"})
+    losses = []
+    for order in (1, -1):
+        log = MemoryLog(partitions=1)
+        for number in range(1, 6)[::order]:
+            user = f"u{number}"
+            state = UserHistory(user, [1, 2], [1, 2], ["a", "b"], [2, 2], [1.0 * number, 2.0], (), 0)
+            log.append("interaction-state", user.encode(), encode(state))
+        losses.append(run_refit(MemoryRefitLog(log), settings).loss_after)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_parts_are_small_and_give_the_same_again() -> None:
     ids = [f"product-{number}" * 10 for number in range(3_000)]
     found = ItemVectors(3, ids, np.random.default_rng(1).normal(size=(3_000, 64)).astype(np.float32), 9)
