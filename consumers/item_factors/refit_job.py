@@ -33,7 +33,7 @@ from schemas.topics import INTERACTION_STATE, ITEM_FACTORS, PRODUCT_CREATED, REF
 OnProgress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is in all."""
 
-_EVERY = 2**31
+_EVERY = 2**31 - 1
 _READ = (PRODUCT_CREATED, USER_UPDATED, ITEM_FACTORS, REFIT_FACTORS, INTERACTION_STATE)
 
 

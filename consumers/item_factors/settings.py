@@ -23,6 +23,10 @@ class SparkSettings(BaseModel):
 
     master: str = Field(default="local[*]", description="where Spark runs: this machine, or a cluster's address")
     iterations: int = Field(default=15, ge=1, le=1_000, description="sweeps; Spark does not look at the loss")
+    checkpoint_dir: str = Field(
+        default="",
+        description="folder that all machines of a cluster can write to; without, chains get long",
+    )
     memory_mb: int = Field(default=1_024, ge=512, description="heap of the JVM on this machine")
 
 

@@ -18,10 +18,13 @@ from consumers.item_factors.spark_gateway import SparkFailedError, spark_session
 from recsys.factors.learner import FactorLearner
 from recsys.factors.objective import loss
 from recsys.factors.refit import Fitted, OnSweep, RefitRules
-from recsys.sessions.index import Numbers
+from recsys.sessions.exchanging import Numbers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_CHECKPOINT_SWEEPS = 5
+"""Where Spark may write checkpoints, what it has to do for a sweep does not grow with the sweeps before."""
 
 
 class _Found(NamedTuple):
@@ -68,7 +71,7 @@ class SparkEngine:
                 ratingCol="strength",
                 numUserBlocks=blocks,
                 numItemBlocks=blocks,
-                checkpointInterval=-1,
+                checkpointInterval=_CHECKPOINT_SWEEPS,
                 seed=1,
             ).fit(session.createDataFrame(_visits(learner)))
             found = model.itemFactors.toArrow()
@@ -81,7 +84,7 @@ class SparkEngine:
 def mean_visits(learner: FactorLearner) -> float:
     """Visits that a shopper or an item has, on average over both."""
     visits = learner.index.visits.lengths[learner.index.used()].sum()
-    items = np.count_nonzero(learner.index.sessions_of.lengths)
+    items = np.count_nonzero(learner.index.popularity(np.arange(len(learner))))
     return float(2.0 * visits / (len(learner.index) + items))
 
 
@@ -90,6 +93,6 @@ def _visits(learner: FactorLearner) -> Any:
     import pyarrow as pa
 
     users = learner.index.used()
-    places, counts = learner.index.visits.places(users)
-    items, _, strengths = (column[places] for column in learner.index.visits.columns)
-    return pa.table({"user": np.repeat(users, counts).astype(np.int32), "item": items, "strength": strengths})
+    counts, items, strengths = learner.index.visited(users)
+    owners = np.repeat(users, counts).astype(np.int32)
+    return pa.table({"user": owners, "item": items, "strength": strengths.astype(np.float32)})

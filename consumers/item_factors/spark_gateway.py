@@ -67,6 +67,8 @@ def spark_session(settings: SparkSettings, java: Path) -> Iterator[SparkSession]
             if settings.master.startswith("local") or name.startswith("spark.ui"):
                 builder = builder.config(name, value)
         session = builder.getOrCreate()
+        if settings.checkpoint_dir or settings.master.startswith("local"):
+            session.sparkContext.setCheckpointDir(settings.checkpoint_dir or folder)
         try:
             yield session
         finally:
@@ -85,6 +87,7 @@ def _gateway(settings: SparkSettings, java: Path, folder: Path) -> Iterator[None
     command = [
         str(java),
         f"-Xmx{settings.memory_mb}m",
+        "-Xss16m",  # many sweeps are a long chain of objects, which Java writes by recursion
         "-XX:+IgnoreUnrecognizedVMOptions",
         "--sun-misc-unsafe-memory-access=allow",
         "--enable-native-access=ALL-UNNAMED",

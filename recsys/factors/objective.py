@@ -16,6 +16,7 @@ from recsys.factors.features import FeatureVectors, Name
 from recsys.factors.learner import FactorLearner
 from recsys.factors.solving import Vectors, portions
 
+
 def loss(learner: FactorLearner) -> float:
     """The objective by visit, so that shops of different sizes can be compared; 0.0 without a visit."""
     index, rules = learner.index, learner.rules

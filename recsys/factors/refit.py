@@ -56,5 +56,5 @@ def refit(learner: FactorLearner, rules: RefitRules, on_sweep: OnSweep = lambda 
 def sweep(learner: FactorLearner) -> None:
     """Solve every shopper given the items, every item that was visited given the shoppers, and the features."""
     learner.solve_users(learner.index.used())
-    learner.solve_items(np.flatnonzero(learner.index.sessions_of.lengths[: len(learner)]))
+    learner.solve_items(np.flatnonzero(learner.index.popularity(np.arange(len(learner)))))
     learner.fit_features()
