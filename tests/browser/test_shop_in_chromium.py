@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import statistics
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +27,10 @@ _NOTE_CHANGE = """list => {
     window.stayed = true;
     new MutationObserver(() => { window.changedAt ??= Date.now(); }).observe(list, { childList: true });
 }"""
+_NOTE_GONE = """gone => {
+    const look = () => { if (!document.querySelector(gone)) window.goneAt ??= Date.now(); };
+    new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+}"""
 _LOOKED_AT = "JSON.parse(sessionStorage.getItem('happened')).steps[0].at"
 """When the page sent the view, milliseconds since 1970, by the same clock."""
 
@@ -45,7 +51,7 @@ def live(page: Any) -> None:
 
 def test_for_you_changes_on_the_screen_within_a_second_of_a_look(visit: Visit, live_shop: LiveShop) -> None:
     took = []
-    for product in live_shop.products[:3]:
+    for product in live_shop.products[:5]:
         home = visit()
         home.goto("/")
         live(home)
@@ -61,8 +67,8 @@ def test_for_you_changes_on_the_screen_within_a_second_of_a_look(visit: Visit, l
         looking.locator(f"{FOR_YOU} .reason", has_text="because you viewed").first.wait_for()
         step = looking.locator(".step", has_text=f"You looked at {product.title}")
         step.locator(".took").first.wait_for()
-    # The machine may have been busy with something else once, but not each time.
-    assert min(took) < 1_000, took
+        home.context.close()
+    assert statistics.median(took) < 1_000, took
 
 
 def test_putting_into_the_cart_needs_no_new_page(visit: Visit, live_shop: LiveShop) -> None:
@@ -180,25 +186,31 @@ def test_search_by_photo_without_scripts(visit: Visit, live_shop: LiveShop) -> N
     assert page.locator("[data-found] [data-product]").first.get_attribute("data-product") == product.product_id
 
 
-def test_a_retired_product_vanishes_from_pages_that_show_it(visit: Visit, live_shop: LiveShop) -> None:
+def test_a_retired_product_vanishes_from_pages_that_show_it_within_a_second(
+    visit: Visit, live_shop: LiveShop
+) -> None:
     page, shelves = visit(), visit()
-    retired = live_shop.products[-1]
-    neighbour = live_shop.lists(kinds="similar", product=retired.product_id)[0]["items"][0]["product_id"]
-    page.goto(f"/category?name={retired.category}")
-    shelves.goto(product_page(neighbour))
-    gone = f"[data-cards] [data-product='{retired.product_id}']"
-    assert page.locator(gone).count() > 0
-    assert shelves.locator(gone).count() > 0
-    live(page)
-    live(shelves)
-    live_shop.events.product_retired(retired.product_id)
-    live_shop.events.flush()
-    for shows in (page, shelves):
-        shows.locator(gone).first.wait_for(state="detached", timeout=10_000)
-    answer = page.goto(product_page(retired.product_id))
-    assert answer.status == 404
-    assert page.locator("h1").inner_text() == "Not here"
-    assert page.locator(gone).count() == 0
+    took = []
+    for retired in live_shop.products[-5:]:
+        neighbour = live_shop.lists(kinds="similar", product=retired.product_id)[0]["items"][0]["product_id"]
+        page.goto(f"/category?name={retired.category}")
+        shelves.goto(product_page(neighbour))
+        gone = f"[data-cards] [data-product='{retired.product_id}']"
+        for shows in (page, shelves):
+            assert shows.locator(gone).count() > 0
+            live(shows)
+            shows.evaluate(_NOTE_GONE, gone)
+        live_shop.events.product_retired(retired.product_id)
+        live_shop.events.flush()
+        retired_at = 1_000 * time.time()
+        for shows in (page, shelves):
+            shows.locator(gone).first.wait_for(state="detached", timeout=10_000)
+        took.append(max(shows.evaluate("window.goneAt") for shows in (page, shelves)) - retired_at)
+        answer = page.goto(product_page(retired.product_id))
+        assert answer.status == 404
+        assert page.locator("h1").inner_text() == "Not here"
+        assert page.locator(gone).count() == 0
+    assert statistics.median(took) < 1_000, took
 
 
 def test_from_home_to_a_purchase_by_keyboard_alone(visit: Visit) -> None:
