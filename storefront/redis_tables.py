@@ -62,14 +62,7 @@ class RedisTables:
     """Reads the shared table; ``start`` begins to watch it for the streams of this process."""
 
     def __init__(self, url: str, topic_prefix: str, hub: StreamHub, stale_after_seconds: float) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=_TIMEOUT_SECONDS,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-        )
-        self._redis: Any = Redis(connection_pool=pool)
+        self._redis: Any = connected(url)
         self._keys, self._hub = SharedKeys(topic_prefix), hub
         self._stale_after_ms = 1_000 * stale_after_seconds
         self._lists = _Decoded(_listed)
@@ -94,7 +87,7 @@ class RedisTables:
         """See ``Tables``."""
         if not keys:
             return []
-        written = await _answered(self._redis.mget([self._keys.list_key(key) for key in keys]))
+        written = await answered(self._redis.mget([self._keys.list_key(key) for key in keys]))
         return [self._lists.get(key, found) for key, found in zip(keys, written, strict=True)]
 
     async def products(self, product_ids: Iterable[str]) -> Mapping[str, ProductCreated]:
@@ -102,7 +95,7 @@ class RedisTables:
         ids = list(dict.fromkeys(product_ids))
         if not ids:
             return {}
-        written = await _answered(self._redis.mget([self._keys.product_key(product_id) for product_id in ids]))
+        written = await answered(self._redis.mget([self._keys.product_key(product_id) for product_id in ids]))
         found = ((p, self._products.get(p, value)) for p, value in zip(ids, written, strict=True))
         return {product_id: product for product_id, product in found if product is not None}
 
@@ -110,17 +103,17 @@ class RedisTables:
         """See ``Tables``."""
         if count <= 0:
             return []
-        found = await _answered(self._redis.zrevrange(self._keys.shelf_key(category), 0, count - 1))
+        found = await answered(self._redis.zrevrange(self._keys.shelf_key(category), 0, count - 1))
         return [product_id.decode(errors="replace") for product_id in found]
 
     async def categories(self) -> Sequence[str]:
         """See ``Tables``."""
-        found = await _answered(self._redis.zrange(self._keys.categories, 0, -1))
+        found = await answered(self._redis.zrange(self._keys.categories, 0, -1))
         names = [name.decode(errors="replace") for name in found]
         async with self._redis.pipeline(transaction=False) as asked:
             for name in names:
                 asked.zcard(self._keys.shelf_key(name))
-            sizes = await _answered(asked.execute())
+            sizes = await answered(asked.execute())
         return [name for name, size in zip(names, sizes, strict=True) if size]
 
     async def freshness(self) -> Freshness:
@@ -155,7 +148,20 @@ class RedisTables:
         return str(entries[-1][0].decode())
 
 
-async def _answered(asked: Awaitable[Any]) -> Any:
+def connected(url: str) -> Any:
+    """A client with a pool of connections, each of which waits for a bounded time."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_CONNECTIONS,
+        timeout=_TIMEOUT_SECONDS,
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+    )
+    return Redis(connection_pool=pool)
+
+
+async def answered(asked: Awaitable[Any]) -> Any:
+    """What Redis says; raises ``TablesUnavailableError`` where it says nothing."""
     try:
         return await asked
     except (RedisError, OSError) as error:

@@ -50,11 +50,19 @@ class SharedKeys:
         self.categories = self._start + "categories"
         """Every category that had a product in stock; its shelf says whether it has one now."""
         self.everything = self._start + "*"
-        """Pattern of all keys."""
+        """Pattern of all keys of the table."""
+        self._visits = f"recsys-visits:{{{topic_prefix}}}:"
+        """Visits are no part of the table, and stay when it is written anew."""
+        self.visits = self._visits + "index"
+        """The shoppers whose visits are kept, by when they changed."""
 
     def list_key(self, key: str) -> str:
         """Of a list, by ``kind:subject``."""
         return f"{self._start}list:{key}"
+
+    def visit_key(self, shopper: str) -> str:
+        """Of a shopper's visit."""
+        return f"{self._visits}of:{shopper}"
 
     def product_key(self, product_id: str) -> str:
         """Of a product."""

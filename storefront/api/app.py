@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -22,6 +22,17 @@ _DESCRIPTION = """Recommendations that change while the shopper is on the page.
 
 Lists are answered from memory. Events are acknowledged when Kafka has them. Errors are RFC 9457 problem details.
 An id with a slash goes into `/lists?product=…`, where every list can be had."""
+
+
+def _first_part(path: str) -> str:
+    return path.split("/")[1]
+
+
+_ROUTERS = (
+    reading.lean_router,
+    *(routes.router for routes in (reading, events, catalogue, search, streaming, health, snippet)),
+)
+_OF_THE_API = frozenset(_first_part(route.path) for router in _ROUTERS for route in router.routes)
 
 
 class Resource(Protocol):
@@ -67,16 +78,21 @@ def create_app(
         redoc_url=None,
     )
     app.state.edge, app.state.metrics = edge, metrics
-    problems.install(app)
-    app.include_router(reading.lean_router)
-    for routes in (reading, events, catalogue, search, streaming, health):
-        app.include_router(routes.router)
-    app.include_router(snippet.router)
+    problems.install(app, None if shop is None else _page_not_found)
+    for router in _ROUTERS:
+        app.include_router(router)
     if shop is not None:
         app.state.shop = shop
         app.include_router(pages.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+async def _page_not_found(request: Request) -> Response | None:
+    """A page for people who look for one; what is below the API's addresses stays a problem document."""
+    if "text/html" not in request.headers.get("accept", "") or _first_part(request.url.path) in _OF_THE_API:
+        return None
+    return await pages.no_such_page(request)
 
 
 def _middleware(edge: Edge, metrics: ApiMetrics) -> list[Middleware]:

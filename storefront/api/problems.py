@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -71,8 +71,11 @@ def unavailable(detail: str, **extra: Any) -> ProblemError:
     return ProblemError(503, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)}, **extra)
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of the application answered so."""
+def install(app: FastAPI, page_not_found: Callable[[Request], Awaitable[Response | None]] | None = None) -> None:
+    """Have every error of the application answered so.
+
+    ``page_not_found`` may answer with a page of its own where nothing stands at an address.
+    """
 
     @app.exception_handler(ProblemError)
     async def _ours(request: Request, error: ProblemError) -> Response:
@@ -92,6 +95,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
+        if page_not_found is not None and error.status_code == HTTPStatus.NOT_FOUND:
+            page = await page_not_found(request)
+            if page is not None:
+                return page
         return problem(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(Exception)

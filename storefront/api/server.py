@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -41,8 +41,12 @@ from storefront.rules.file import RulesFile
 from storefront.shelves import Shelves
 from storefront.shop.pictures import Pictures
 from storefront.shop.rendering import Shop
+from storefront.shop.visits import Visits
 from storefront.table_follower import TableFollower
 from storefront.tables import Changes, Currency, MemoryTables, Tables
+
+if TYPE_CHECKING:
+    from storefront.shop.redis_visits import RedisVisits
 
 _SWITCH_SECONDS = 0.0005
 """How long another thread may keep the interpreter while a request waits; a tenth of Python's own default."""
@@ -134,7 +138,11 @@ def make_app(configuration: StorefrontConfiguration) -> FastAPI:
     edge = make_edge(settings, tables, publisher, hub, configuration.images, configuration.experiments)
     edge = dataclasses.replace(edge, image_search=photos)
     resources = [*following, _Publishing(publisher)]
-    return create_app(edge, resources, make_shop(configuration, edge), _metrics_of(edge))
+    visits = None
+    if settings.redis_url is not None and configuration.shop.enabled:
+        visits = _redis_visits(configuration, settings.redis_url.get_secret_value())
+        resources.append(visits)
+    return create_app(edge, resources, make_shop(configuration, edge, visits), _metrics_of(edge))
 
 
 def _metrics_of(edge: Edge) -> ApiMetrics:
@@ -146,8 +154,11 @@ def _metrics_of(edge: Edge) -> ApiMetrics:
     return metrics
 
 
-def make_shop(configuration: StorefrontConfiguration, edge: Edge) -> Shop | None:
-    """The pages over an edge, with the pictures that the image stage reads; None where they are switched off."""
+def make_shop(configuration: StorefrontConfiguration, edge: Edge, visits: Visits | None = None) -> Shop | None:
+    """The pages over an edge, with the pictures that the image stage reads; None where they are switched off.
+
+    Without ``visits`` carts are in this process's memory.
+    """
     settings, images_dir = configuration.shop, configuration.images.fetch.images_dir
     if not settings.enabled:
         return None
@@ -157,7 +168,8 @@ def make_shop(configuration: StorefrontConfiguration, edge: Edge) -> Shop | None
         async with edge.photo_turns:
             return [product for product, _ in await find_by_photo(edge, photo, SearchQuery(n=_PHOTO_MATCHES))]
 
-    return Shop(settings, edge.shelves, edge.publisher.publish, pictures, find if edge.image_search else None)
+    searching = find if edge.image_search else None
+    return Shop(settings, edge.shelves, edge.publisher.publish, pictures, searching, visits)
 
 
 def make_edge(
@@ -214,6 +226,12 @@ def _redis_tables(
         kafka, (PRODUCT_CREATED, IMAGE_FEATURES), [photos], Currency(settings.stale_after_seconds)
     )
     return tables, [_Thread(leading), _Thread(pictures), tables]
+
+
+def _redis_visits(configuration: StorefrontConfiguration, url: str) -> RedisVisits:
+    from storefront.shop.redis_visits import RedisVisits
+
+    return RedisVisits(url, configuration.kafka.topic_prefix, configuration.shop.max_remembered_shoppers)
 
 
 class _Thread:

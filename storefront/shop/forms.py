@@ -47,15 +47,14 @@ async def add(
     product = await shop.product(product_id)
     if product is None or not product.in_stock:
         return await _answer(request, 409, "This product cannot be bought at the moment.")
-    visit = shop.visits.change(shopper.subject)
+    visit = await shop.visits.get(shopper.subject)
     if not visit.is_repeated(token):
         if not visit.has_room(product_id):
             return await _answer(request, 409, "There is no more room in the cart.")
         event = CartAdd(token, _now_ms(), shopper.user_id, shopper.session_id, product_id, float(quantity))
         if not await _published(shop, [event]):
             return await _busy(request)
-        visit.add(product_id, quantity)
-        visit.remember(token)
+        await shop.visits.change(shopper.subject, lambda visit: visit.add(product_id, quantity, token))
     card = shop.window.card(product)
     return await _answer(request, _SEE_OTHER, f"{card.title} is in the cart.", back or "/cart", [token])
 
@@ -68,7 +67,8 @@ async def change(
     if not comes_from_here(request):
         return await _refused(request)
     shop = shop_of(request)
-    shop.visits.change(shop.shopper(request).subject).change(product_id, quantity)
+    subject = shop.shopper(request).subject
+    await shop.visits.change(subject, lambda visit: visit.change(product_id, quantity))
     return RedirectResponse("/cart", _SEE_OTHER)
 
 
@@ -81,7 +81,7 @@ async def buy(
         return await _refused(request)
     shop = shop_of(request)
     shopper = shop.shopper(request)
-    visit = shop.visits.change(shopper.subject)
+    visit = await shop.visits.get(shopper.subject)
     if visit.is_repeated(token):
         return RedirectResponse("/thanks", _SEE_OTHER)
     wanted = {product_id: 1} if product_id else dict(visit.cart)
@@ -92,8 +92,7 @@ async def buy(
     prices = {i: products[i].price for i in lines}
     if not await _published(shop, _purchases(shopper, token, lines, prices)):
         return await _busy(request)
-    visit.order(lines)
-    visit.remember(token)
+    await shop.visits.change(shopper.subject, lambda visit: visit.order(lines, token))
     return RedirectResponse("/thanks", _SEE_OTHER)
 
 
@@ -119,7 +118,7 @@ async def thanks(request: Request) -> Response:
     """What was bought last."""
     shop = shop_of(request)
     shopper = shop.shopper(request)
-    ordered = shop.visits.get(shopper.subject).ordered
+    ordered = (await shop.visits.get(shopper.subject)).ordered
     lines = await _lines(shop, ordered)
     shelves = await shop.shelf_views(request, [ShelfRequest(Kind.FOR_YOU, shopper.subject)], "thanks")
     return await shop.page(request, "thanks.html", lines=lines, shelves=shelves)
@@ -151,7 +150,7 @@ def _purchases(
 async def _cart_page(request: Request, status: int = 200, message: str = "") -> Response:
     shop = shop_of(request)
     shopper = shop.shopper(request)
-    visit = shop.visits.get(shopper.subject)
+    visit = await shop.visits.get(shopper.subject)
     lines = await _lines(shop, visit.cart)
     requests = [ShelfRequest(Kind.FOR_YOU, shopper.subject)]
     if visit.cart:
@@ -181,7 +180,7 @@ async def _answer(
     shop = shop_of(request)
     if "application/json" in request.headers.get("accept", ""):
         shopper = shop.shopper(request)
-        pieces = shop.visits.get(shopper.subject).pieces
+        pieces = (await shop.visits.get(shopper.subject)).pieces
         body = {"message": message, "pieces": pieces, "event_ids": event_ids or []}
         response: Response = JSONResponse(body, 200 if status == _SEE_OTHER else status)
         remember(response, request, shopper)

@@ -21,7 +21,7 @@ from storefront.shop.guard import security_headers
 from storefront.shop.pictures import Pictures
 from storefront.shop.settings import ShopSettings
 from storefront.shop.shoppers import Shopper, remember, shopper_of
-from storefront.shop.visits import Visits
+from storefront.shop.visits import MemoryVisits, Visits
 from storefront.shop.window import Card, ShelfView, Window, category_href, category_name, product_href
 
 ShopEvent = PdpView | CartAdd | Purchase
@@ -99,13 +99,14 @@ class Shop:
         publish: Publish,
         pictures: Pictures | None = None,
         find: FindByPhoto | None = None,
+        visits: Visits | None = None,
     ) -> None:
         self.settings = settings
         self.shelves = shelves
         self.publish = publish
         self.pictures = pictures
         self.find = find
-        self.visits = Visits(settings.max_remembered_shoppers)
+        self.visits = visits or MemoryVisits(settings.max_remembered_shoppers)
         self.window = Window(settings.currency)
         self.assets = assets()
         self._categories = _Categories()
@@ -158,7 +159,7 @@ class Shop:
                 shoppers=self.settings.shoppers,
                 categories=await self.categories(),
                 stale=freshness.ready and freshness.stale,
-                pieces=self.visits.get(shopper.subject).pieces,
+                pieces=(await self.visits.get(shopper.subject)).pieces,
                 **content,
             )
         )

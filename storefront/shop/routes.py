@@ -42,7 +42,7 @@ async def home(request: Request) -> Response:
         "home.html",
         shelves=shelves,
         new=await shop.cards(newest),
-        viewed=await shop.cards(shop.visits.get(shopper.subject).viewed),
+        viewed=await shop.cards((await shop.visits.get(shopper.subject)).viewed),
         doors=await _doors(shop),
     )
 
@@ -79,9 +79,8 @@ async def product(request: Request, id: Id) -> Response:  # noqa: A002 - the nam
     requests = [ShelfRequest(kind, id) for kind in PRODUCT_KINDS]
     requests.append(ShelfRequest(Kind.FOR_YOU, shopper.subject))
     shelves = await shop.shelf_views(request, requests, "product")
-    visit = shop.visits.change(shopper.subject)
-    before = [known for known in visit.viewed if known != id]
-    visit.view(id)
+    before = [known for known in (await shop.visits.get(shopper.subject)).viewed if known != id]
+    await shop.visits.change(shopper.subject, lambda visit: visit.view(id))
     return await shop.page(
         request,
         "product.html",
@@ -106,7 +105,7 @@ async def shelf(request: Request, kind: Name, subject: Name = "", placement: Nam
     if kind not in Kind.ALL or (kind == Kind.FOR_YOU and subject != shop.shopper(request).subject):
         return Response(status_code=404)
     asked = ShelfRequest(kind, subject, subject if kind in (Kind.TRENDING, Kind.POPULAR) and subject else None)
-    visit = shop.visits.get(shop.shopper(request).subject)
+    visit = await shop.visits.get(shop.shopper(request).subject)
     filters = Filters(exclude=frozenset(visit.cart)) if placement == "cart" else Filters()
     (found,) = await shop.shelf_views(request, [asked], placement, filters)
     return shop.fragment("fragments/shelf.html", shelf=found)
@@ -150,6 +149,11 @@ async def asset(request: Request, name: str, v: str = "") -> Response:
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(found.data, media_type=found.media_type, headers=headers)
+
+
+async def no_such_page(request: Request) -> Response:
+    """For an address that nothing stands at."""
+    return await _not_found(request, "There is no page at this address.")
 
 
 async def _doors(shop: Shop) -> list[tuple[str, Card | None]]:

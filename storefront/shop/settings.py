@@ -27,6 +27,8 @@ class ShopSettings(BaseModel):
         default=("https:",), description="from where pages may show pictures besides the shop itself (CSP img-src)"
     )
     max_remembered_shoppers: int = Field(
-        default=10_000, ge=1, description="carts in memory; beyond it the longest unused is forgotten"
+        default=10_000,
+        ge=1,
+        description="carts kept, in memory or in Redis; beyond it the longest unused is forgotten",
     )
     max_picture_bytes: int = Field(default=20_000_000, ge=1, description="largest picture that is served")

@@ -15,7 +15,8 @@ from storefront.shop.settings import SHOPPER_PATTERN
 COOKIE = "shopper"
 _GUEST = "guest-"
 _GUEST_COOKIE = "guest"
-_MAX_AGE_SECONDS = 30 * 86_400
+REMEMBERED_SECONDS = 30 * 86_400
+"""How long after the last visit the shop knows a browser again."""
 _shopper = re.compile(SHOPPER_PATTERN)
 
 
@@ -68,7 +69,7 @@ def remember(response: Response, request: Request, shopper: Shopper) -> None:
             response.set_cookie(
                 name,
                 value,
-                max_age=_MAX_AGE_SECONDS,
+                max_age=REMEMBERED_SECONDS,
                 httponly=True,
                 samesite="lax",
                 secure=request.url.scheme == "https",

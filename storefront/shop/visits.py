@@ -1,10 +1,11 @@
-"""What the shop remembers of a shopper between pages: cart, recently viewed and orders; bounded, in memory."""
+"""What the shop remembers of a shopper between pages: cart, recently viewed and orders; bounded."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 MAX_CART_LINES = 50
 MAX_QUANTITY = 99
@@ -38,9 +39,10 @@ class Visit:
             return self.cart[product_id] < MAX_QUANTITY
         return len(self.cart) < MAX_CART_LINES
 
-    def add(self, product_id: str, quantity: int) -> None:
-        """Put pieces into the cart; see ``has_room``."""
-        self.cart[product_id] = min(self.cart.get(product_id, 0) + quantity, MAX_QUANTITY)
+    def add(self, product_id: str, quantity: int, token: str) -> None:
+        """Put pieces into the cart, where there is room for them; once for a form's token."""
+        if self.has_room(product_id) and self._is_first(token):
+            self.cart[product_id] = min(self.cart.get(product_id, 0) + quantity, MAX_QUANTITY)
 
     def change(self, product_id: str, quantity: int) -> None:
         """Set how many pieces are wanted; 0 takes the line out."""
@@ -49,8 +51,10 @@ class Visit:
         elif product_id in self.cart:
             self.cart[product_id] = min(quantity, MAX_QUANTITY)
 
-    def order(self, lines: Mapping[str, int]) -> None:
-        """The lines were bought, and leave the cart."""
+    def order(self, lines: Mapping[str, int], token: str) -> None:
+        """The lines were bought, and leave the cart; once for a form's token."""
+        if not self._is_first(token):
+            return
         self.ordered = dict(lines)
         for product_id in lines:
             self.cart.pop(product_id, None)
@@ -59,13 +63,27 @@ class Visit:
         """True for a form that was taken before."""
         return token in self.tokens
 
-    def remember(self, token: str) -> None:
-        """A form was taken."""
+    def _is_first(self, token: str) -> bool:
+        if self.is_repeated(token):
+            return False
         self.tokens = [*self.tokens, token][-_MAX_TOKENS:]
+        return True
 
 
-class Visits:
-    """The visits of the shoppers seen last; for one thread. Asking for an unknown one inserts nothing."""
+class Visits(Protocol):
+    """The visits of the shoppers seen last; raises ``TablesUnavailableError`` where shared ones cannot be had."""
+
+    async def get(self, shopper: str) -> Visit:
+        """A shopper's visit to read, empty where nothing is known. Asking inserts nothing."""
+        ...
+
+    async def change(self, shopper: str, change: Callable[[Visit], None]) -> None:
+        """Change a shopper's visit, which is kept from now on; ``change`` may be called again on a newer one."""
+        ...
+
+
+class MemoryVisits:
+    """Visits of this process alone; for one thread."""
 
     def __init__(self, max_shoppers: int) -> None:
         self._max_shoppers = max_shoppers
@@ -74,14 +92,13 @@ class Visits:
     def __len__(self) -> int:
         return len(self._visits)
 
-    def get(self, shopper: str) -> Visit:
-        """A shopper's visit to read; an empty one that is not kept where nothing is known."""
+    async def get(self, shopper: str) -> Visit:
+        """See ``Visits``."""
         return self._visits.get(shopper) or Visit()
 
-    def change(self, shopper: str) -> Visit:
-        """A shopper's visit to change, which is kept from now on."""
-        visit = self._visits.setdefault(shopper, Visit())
+    async def change(self, shopper: str, change: Callable[[Visit], None]) -> None:
+        """See ``Visits``."""
+        change(self._visits.setdefault(shopper, Visit()))
         self._visits.move_to_end(shopper)
         if len(self._visits) > self._max_shoppers:
             self._visits.popitem(last=False)
-        return visit

@@ -115,3 +115,20 @@ def test_without_redis_the_answer_is_to_come_again_and_it_recovers(kafka: KafkaS
         assert server.client.post("/events", json=event).status_code == 202
     finally:
         server.close()
+
+
+def test_a_cart_is_the_same_whichever_process_is_asked(pair: list[Server]) -> None:
+    product = {"product_id": "p", "title": "Mug", "category": "mugs", "price": 3}
+    assert pair[0].client.post("/products", json=product).status_code == 202
+    for server in pair:
+        server.until(lambda server=server: server.client.get("/products/p").status_code == 200)
+    browser = {
+        "Cookie": "guest=guest-0123456789abcdef",
+        "Sec-Fetch-Site": "same-origin",
+        "Accept": "application/json",
+    }
+    for number, server in enumerate(pair):
+        form = {"product_id": "p", "token": f"{number:016x}", "quantity": "2"}
+        added = server.client.post("/cart", data=form, headers=browser)
+        assert added.json()["pieces"] == 2 * number + 2
+    assert [server.client.get("/cart", headers=browser).text.count('value="4"') for server in pair] == [1, 1]

@@ -107,3 +107,21 @@ def test_scripts_and_styles_are_kept_by_browsers_for_as_long_as_they_are_the_sam
 @pytest.mark.parametrize("path", ["/product", "/product?id=", "/category?name=mugs&page=0", "/cards"])
 def test_an_address_that_cannot_be_is_refused(pages: Any, path: str) -> None:
     assert pages.get(path).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/no-such-page", "/category/mugs", "/favicon.ico"])
+def test_an_unknown_address_is_a_page_with_shelves_for_people(shop: Any, pages: Any, path: str) -> None:
+    shop.products("a", "b")
+    answer = pages.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "There is no page at this address." in answer.text
+    assert 'data-product="a"' in answer.text
+    assert pages.get(path).headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/products/a/nothing", "/lists/nothing", "/users"])
+def test_an_unknown_address_of_the_api_stays_a_problem_document(pages: Any, path: str) -> None:
+    answer = pages.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
