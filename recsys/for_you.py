@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from recsys.catalogue import Catalogue, CatalogueChange
 from recsys.histories import History
+from recsys.history_store import HistoryStore
 from recsys.scoring.blend import MAX_QUERIES, Blend
 from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
@@ -72,6 +73,10 @@ class ForYou:
         """The same id, as the one object that all share where the product is known."""
         slot = self._slots.get(product_id)
         return product_id if slot is None else self._slots.ids[slot]
+
+    def new_histories(self) -> HistoryStore:
+        """A store for histories, which names products by the numbers that they have here."""
+        return HistoryStore(self._slots)
 
     def is_recommendable(self, product_id: str) -> bool:
         """True for a product that may be in a list."""

@@ -22,6 +22,7 @@ from recsys.co_visits import CoVisitBatch
 from recsys.for_you import ForYou
 from recsys.forgetting import Unnamed, Withdrawals
 from recsys.histories import ADDED, History, history_event
+from recsys.history_store import HistoryStore
 from recsys.segments import SegmentVisitBatch, kept_attributes
 from schemas.events import (
     Action,
@@ -31,6 +32,7 @@ from schemas.events import (
     PdpView,
     Purchase,
     RecommendationUpdated,
+    UserHistory,
 )
 from schemas.topics import (
     CART_ADD,
@@ -81,7 +83,7 @@ class InteractionsStage(Stage):
         self._history_rules = settings.history_rules()
         self._pair_rules = settings.pair_rules()
         self.for_you = ForYou(settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump())
-        self._shards: dict[int, dict[str, History]] = {}
+        self._shards: dict[int, HistoryStore] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
         self._forgetting = Forgetting()
         self._newcomers = Newcomers()
@@ -111,6 +113,7 @@ class InteractionsStage(Stage):
         for segment_visits in learnt.segments.messages():
             out.publish(segment_visits)
         self._quality.report(out)
+        self._settle()
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
@@ -132,6 +135,7 @@ class InteractionsStage(Stage):
         self._publish(dict(islice(waiting, self._settings.max_relisted)), out)
         newcomers = self._newcomers.take_due(self._settings.max_newcomers)
         self._publish(dict.fromkeys(newcomers, self._tables.lists_cause), out, only_changed=True)
+        self._settle()
 
     def busy(self) -> bool:
         """True while lists wait to be made anew."""
@@ -139,24 +143,27 @@ class InteractionsStage(Stage):
 
     def restore(self, messages: Sequence[AnyMessage]) -> None:
         """Take histories back."""
+        states: dict[int, dict[str, UserHistory]] = {}
         for message in messages:
-            shard = self._shards.setdefault(message.partition, {})
+            own, shopper = states.setdefault(message.partition, {}), (message.partition, message.key)
             if message.value is None:
-                shard.pop(message.key, None)
+                own.pop(message.key, None)
+                self._shard(message.partition).pop(message.key)
                 self._forgetting.restore(message)
-                self._newcomers.discard((message.partition, message.key))
+                self._newcomers.discard(shopper)
             else:
-                history = shard[message.key] = History.of_state(message.value, self.for_you.shared_id)
-                self._place((message.partition, message.key), history)
+                own[message.key] = message.value
+                self._place(shopper, message.value.attributes, len(message.value.product_ids))
+        for partition, own in states.items():
+            self._shard(partition).restore(own)
 
     def restored(self, partitions: Sequence[int], out: Outbox) -> None:
         """Products may have vanished meanwhile, and what is popular changed."""
         self._newcomers.outdate()
         for partition in partitions:
-            shard = self._shards.get(partition, {})
             gone = {
                 product_id: self._tables.catalogue_cause
-                for product_id in {listed for history in shard.values() for listed in history.listed}
+                for product_id in self._shard(partition).listed()
                 if not self.for_you.is_recommendable(product_id)
             }
             if gone:
@@ -171,10 +178,22 @@ class InteractionsStage(Stage):
 
     def history(self, subject: str) -> History | None:
         """A shopper's history, None where there is none here."""
-        return next((shard[subject] for shard in self._shards.values() if subject in shard), None)
+        found = (shard.get(subject) for shard in self._shards.values())
+        return next((history for history in found if history is not None), None)
 
     def _own(self, partition: int, subject: str) -> History | None:
-        return self._shards.get(partition, {}).get(subject)
+        return self._shards[partition].get(subject) if partition in self._shards else None
+
+    def _shard(self, partition: int) -> HistoryStore:
+        shard = self._shards.get(partition)
+        if shard is None:
+            shard = self._shards[partition] = self.for_you.new_histories()
+        return shard
+
+    def _settle(self) -> None:
+        """Pack histories that are not worked on."""
+        for shard in self._shards.values():
+            shard.settle()
 
     def _nothing_learnt(self) -> _Learnt:
         rules = self._pair_rules
@@ -206,7 +225,7 @@ class InteractionsStage(Stage):
         messages = self._forgetting.since(subject, messages, out)
         if not messages:
             return None
-        shard = self._shards.setdefault(partition, {})
+        shard = self._shard(partition)
         history = shard.get(subject)
         if history is None:
             history = History()
@@ -234,7 +253,7 @@ class InteractionsStage(Stage):
     def _take_profile(self, message: AnyMessage, learnt: _Learnt) -> AnyMessage | None:
         """Take what is known of a user, whose visits go along to another segment; None where nothing is new."""
         attributes = kept_attributes(message.value.attributes)
-        shard = self._shards.setdefault(message.partition, {})
+        shard = self._shard(message.partition)
         history = shard.get(message.key)
         if attributes == ({} if history is None else history.attributes):
             return None
@@ -245,22 +264,20 @@ class InteractionsStage(Stage):
         if segment != before:
             learnt.segments.take_back(before, list(history), message)
             learnt.segments.add(segment, list(history), message)
-        self._place((message.partition, message.key), history)
+        self._place((message.partition, message.key), attributes, len(history))
         return message
 
-    def _place(self, shopper: Shopper, history: History) -> None:
+    def _place(self, shopper: Shopper, attributes: Mapping[str, str], events: int) -> None:
         """Have a shopper among the newcomers, or not."""
-        if history.attributes and not len(history):
+        if attributes and not events:
             self._newcomers.put(shopper)
         else:
             self._newcomers.discard(shopper)
 
     def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, Cause]) -> None:
         for partition in partitions:
-            for subject, history in self._shards.get(partition, {}).items():
-                if not vanished.keys().isdisjoint(history.listed):
-                    cause = next(vanished[product_id] for product_id in history.listed if product_id in vanished)
-                    self._outdated.setdefault(partition, {})[subject] = cause
+            for subject, product_id in self._shard(partition).listing(vanished):
+                self._outdated.setdefault(partition, {})[subject] = vanished[product_id]
 
     def _publish(self, touched: Mapping[Shopper, Cause], out: Outbox, *, only_changed: bool = False) -> None:
         """Write the histories of some shoppers, each after the list if that changed, or only then."""
@@ -292,7 +309,7 @@ class InteractionsStage(Stage):
         """Drop all that is known of a user, take back what they added for others, and withdraw the list."""
         partition, subject = request.partition, request.key
         self._forgetting.take(request, INTERACTION_STATE, out)
-        history = self._shards.get(partition, {}).pop(subject, None)
+        history = self._shard(partition).pop(subject)
         self._outdated.get(partition, {}).pop(subject, None)
         self._newcomers.discard((partition, subject))
         if history is not None:

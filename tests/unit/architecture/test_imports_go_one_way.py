@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 CORE_LIBRARIES = {"schemas", "recsys", "numba", "numpy", "scipy", "sklearn", "faiss"}
 CORE_STANDARD_LIBRARY = {
     "__future__", "abc", "array", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools",
-    "hashlib", "heapq", "itertools", "math", "operator", "random", "re", "struct", "types", "typing",
+    "hashlib", "heapq", "itertools", "json", "math", "operator", "random", "re", "struct", "types", "typing",
 }  # fmt: skip
 """What a pure core can want: no clock, no environment, no files, no network, no threads."""
 
