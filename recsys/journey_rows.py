@@ -11,17 +11,18 @@ UNKNOWN_MS = -1
 
 
 class Place(NamedTuple):
-    """Which list was shown, where, and to whom in terms of an experiment."""
+    """Which list was shown, where, to whom in terms of an experiment, and why the product stood in it."""
 
     recommendation_id: str = ""
     placement: str = ""
     kind: str = ""
     variant: str = ""
+    reason: str = ""
 
     @classmethod
     def of(cls, event: Shown) -> Place:
         """As an impression or a click says it."""
-        return cls(event.recommendation_id, event.placement, event.kind, event.variant)
+        return cls(event.recommendation_id, event.placement, event.kind, event.variant, event.reason)
 
     def completed(self, other: Place) -> Place:
         """With what only the other says."""
@@ -130,6 +131,7 @@ def _outcome(
         event_time_ms=row.time_ms,
         click_time_ms=touch.click_time_ms,
         impression_time_ms=None if touch.seen_time_ms == UNKNOWN_MS else touch.seen_time_ms,
+        reason=place.reason,
     )
 
 

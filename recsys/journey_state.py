@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from recsys.attribution import AttributionRules, Journey
 from recsys.journey_rows import NOT_SEEN, UNKNOWN_MS, ActionRow, ClickRow, Credit, Place, Sight, Touch
 from schemas.events import Action, OutcomeState
@@ -60,6 +62,7 @@ def snapshot(subject: str, journey: Journey) -> OutcomeState:
         action_seen_times_ms=[credit.touch.seen_time_ms for credit in owed],
         action_shelves=action_places,
         action_revisions=[action.revision for action in actions],
+        shelf_reasons=[place.reason for place in places],
     )
 
 
@@ -72,6 +75,7 @@ def restore(state: OutcomeState, rules: AttributionRules) -> Journey:
             state.shelf_placements,
             state.shelf_kinds,
             state.shelf_variants,
+            state.shelf_reasons or repeat(""),
         )
     )
     journey = Journey(rules)

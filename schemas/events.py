@@ -69,6 +69,21 @@ class Reason:
     YOUR_TASTE = "your-taste"
     PINNED = "pinned"
 
+    ALL = (
+        LOOKS_LIKE,
+        VIEWED_NEXT,
+        BOUGHT_TOGETHER,
+        BECAUSE_VIEWED,
+        BECAUSE_BOUGHT,
+        TRENDING,
+        POPULAR,
+        POPULAR_IN_SEGMENT,
+        NEW,
+        SHOPPERS_LIKE_YOU,
+        YOUR_TASTE,
+        PINNED,
+    )
+
 
 def _check_id(name: str, value: object) -> None:
     if type(value) is str and 0 < len(value) <= _SHORT_ID_CHARACTERS:
@@ -178,7 +193,8 @@ class Purchase(Interaction):
 class Shown(Interaction):
     """What impressions and clicks share: which list stood where, and at what rank (from 1; 0 is unknown).
 
-    ``variant`` is ``experiment:variant`` where the list was part of an experiment.
+    ``variant`` is ``experiment:variant`` where the list was part of an experiment; ``reason`` is why the product
+    stood in it, a ``Reason``, which says which scorer spoke for it.
     """
 
     recommendation_id: str = ""
@@ -186,10 +202,11 @@ class Shown(Interaction):
     kind: str = ""
     rank: int = 0
     variant: str = ""
+    reason: str = ""
 
     def __post_init__(self) -> None:
         Interaction.__post_init__(self)
-        for name in ("recommendation_id", "placement", "kind", "variant"):
+        for name in ("recommendation_id", "placement", "kind", "variant", "reason"):
             value = getattr(self, name)
             if value:
                 _check_id(name, value)
@@ -472,6 +489,7 @@ class OutcomeState:
     action_seen_times_ms: Sequence[int]
     action_shelves: Sequence[int]
     action_revisions: Sequence[int]
+    shelf_reasons: Sequence[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,6 +511,7 @@ class RecommendationOutcome:
     event_time_ms: int
     click_time_ms: int
     impression_time_ms: int | None = None
+    reason: str = ""
 
 
 Event = (

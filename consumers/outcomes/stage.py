@@ -18,7 +18,7 @@ from recsys.histories import ADDED
 from recsys.journey_state import restore, snapshot
 from recsys.recent_ids import RecentIds
 from schemas.codec import decoder
-from schemas.events import Kind, OutcomeState, RecommendationOutcome
+from schemas.events import Kind, OutcomeState, Reason, RecommendationOutcome
 from schemas.topics import (
     CART_ADD,
     CLICK,
@@ -34,6 +34,7 @@ REVENUE_COUNTER = "revenue"
 RETURNED_COUNTER = "returned_revenue"
 
 _OTHER = "other"
+_REASONS = frozenset({*Reason.ALL, ""})
 
 
 class _Shard:
@@ -168,7 +169,8 @@ class OutcomesStage(Stage):
         if outcome.revision > 1:
             return
         kind = outcome.kind if outcome.kind in Kind.ALL else _OTHER
-        labels = (kind, self._placements.of(outcome.placement), self._variants.of(outcome.variant))
+        reason = outcome.reason if outcome.reason in _REASONS else _OTHER
+        labels = (kind, self._placements.of(outcome.placement), self._variants.of(outcome.variant), reason)
         out.observe(OUTCOMES_COUNTER, outcome.outcome, *labels)
         if outcome.revenue > 0:
             out.observe(REVENUE_COUNTER, *labels, amount=outcome.revenue)

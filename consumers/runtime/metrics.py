@@ -14,7 +14,7 @@ from schemas.events import Kind
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RECORDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000)
 
-_SHOWN = ("kind", "placement", "variant")
+_SHOWN = ("kind", "placement", "variant", "reason")
 
 
 class StageMetrics:

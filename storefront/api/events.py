@@ -82,5 +82,6 @@ def _publication(event: models.AnyEvent, now_ms: int) -> AnyShopperEvent:
         return Purchase(*who, event.quantity, event.unit_price)
     if isinstance(event, (models.Impression, models.Click)):
         shown = Impression if isinstance(event, models.Impression) else Click
-        return shown(*who, event.recommendation_id, event.placement, event.kind, event.rank, event.variant)
+        where = (event.recommendation_id, event.placement, event.kind, event.rank)
+        return shown(*who, *where, event.variant, event.reason)
     return PdpView(*who)

@@ -133,6 +133,7 @@ class _Shown(_Event):
     kind: str = Field(default="", max_length=MAX_ID_BYTES, examples=["for-you"])
     rank: int = Field(default=0, ge=0, le=10_000)
     variant: str = Field(default="", max_length=MAX_ID_BYTES, examples=["shelf-test:b"])
+    reason: str = Field(default="", max_length=MAX_ID_BYTES, examples=["because-viewed"])
 
 
 class Impression(_Shown):

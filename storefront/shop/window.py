@@ -41,6 +41,9 @@ class Card(NamedTuple):
     """Address of the picture; empty where there is none."""
     price: str
     reason: str
+    """In words; empty where it goes without saying."""
+    why: str
+    """The same for machines; empty for a card that stands in no list."""
     in_stock: bool
 
 
@@ -65,8 +68,8 @@ class Window:
     def __init__(self, currency: str) -> None:
         self._currency = currency
 
-    def card(self, product: ProductCreated, reason: str = "") -> Card:
-        """A product as a card."""
+    def card(self, product: ProductCreated, reason: str = "", why: str = "") -> Card:
+        """A product as a card; why it is shown, in words and as a ``Reason``."""
         return Card(
             product_id=product.product_id,
             title=capitalised(product_name(product.product_id, product)),
@@ -75,6 +78,7 @@ class Window:
             picture=picture_href(product.image_url),
             price=self.price(product.price),
             reason=reason,
+            why=why,
             in_stock=product.in_stock,
         )
 
@@ -98,7 +102,7 @@ class Window:
             recommendation_id=recommendation_id(request.kind, request.subject, revision),
             placement=placement,
             variant=shelf.variant,
-            cards=[self.card(item.product, reason(item)) for item in shelf.items],
+            cards=[self.card(item.product, reason(item), item.listed.reason) for item in shelf.items],
         )
 
     def price(self, price: float | None) -> str:

@@ -31,13 +31,13 @@
   }), { threshold: 0.5 });
 
   const card = (list, { recommendation_id, kind, variant }, item, { href, placement }) => {
-    const { product_id, rank, title, price, image_url, text } = item, li = make(list, "li"), a = make(li, "a");
+    const { product_id, rank, title, price, image_url, text, reason } = item, li = make(list, "li"), a = make(li, "a");
     a.href = (href || set.href || "/products/{id}").replace("{id}", encodeURIComponent(product_id));
     if (image_url) Object.assign(make(a, "img"), { src: image_url, alt: "", loading: "lazy" });
     make(a, "b", title || product_id);
     if (price != null) make(a, "span", (set.currency || "") + price.toFixed(2));
     make(a, "small", text);
-    li.shown = [product_id, { recommendation_id, kind, rank, placement, variant }];
+    li.shown = [product_id, { recommendation_id, kind, rank, placement, variant, reason }];
     a.onclick = () => send("click", ...li.shown);
     sight.observe(li);
   };

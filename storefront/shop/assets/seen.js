@@ -47,8 +47,9 @@ function about(card, type) {
   const { kind, placement, recommendation, variant } = shelf.dataset;
   const who = page.user ? { user_id: page.user } : { session_id: page.session };
   const rank = [...card.parentElement.children].indexOf(card) + 1;
-  const what = { product_id: card.dataset.product, placement, kind, rank, variant, recommendation_id: recommendation };
-  return { type, event_id: newId(), ...who, ...what };
+  const { product, reason } = card.dataset;
+  const where = { placement, kind, rank, variant, reason, recommendation_id: recommendation };
+  return { type, event_id: newId(), ...who, product_id: product, ...where };
 }
 
 export function newId() {

@@ -64,6 +64,7 @@ function merged(old, card, markNew) {
     return card;
   }
   old.classList.remove("entered");
+  old.dataset.reason = card.dataset.reason;
   for (const part of [".reason", ".price"]) {
     const was = old.querySelector(part);
     const is = card.querySelector(part);

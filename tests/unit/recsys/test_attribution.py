@@ -62,7 +62,7 @@ def without_revisions(table: dict[str, RecommendationOutcome]) -> dict[str, Reco
 def test_a_purchase_is_put_down_to_the_latest_click_on_the_product_before_it() -> None:
     table = outcomes_of(
         [
-            impression(1, placement="home", variant="test:b"),
+            impression(1, placement="home", variant="test:b", reason="looks-like"),
             click(2, placement="home", variant="test:b"),
             click(3, shelf="trending.1.x", placement="cart"),
             click(6, shelf="popular.1.y"),
@@ -78,10 +78,11 @@ def test_a_purchase_is_put_down_to_the_latest_click_on_the_product_before_it() -
     )
     assert (bought.quantity, bought.revenue, bought.impression_time_ms) == (2.0, 10.0, None)
     first = table[f"c2p{SHELF}"]
-    assert (first.outcome, first.kind, first.variant, first.impression_time_ms) == (
+    assert (first.outcome, first.kind, first.variant, first.reason, first.impression_time_ms) == (
         "click",
         "similar",
         "test:b",
+        "looks-like",
         1,
     )
 
@@ -170,7 +171,9 @@ def test_a_shopper_takes_a_bounded_place() -> None:
 _times = st.integers(0, 30)
 _products = st.sampled_from("pq")
 _shelves = st.sampled_from(["similar.1.a", "for-you.2.b", ""])
-_places = st.fixed_dictionaries({"placement": st.sampled_from(["", "home", "cart"])})
+_places = st.fixed_dictionaries(
+    {"placement": st.sampled_from(["", "home", "cart"]), "reason": st.sampled_from(["", "looks-like"])}
+)
 _events = st.one_of(
     st.builds(lambda t, p, s, m: impression(t, p, s, **m), _times, _products, _shelves, _places),
     st.builds(lambda t, p, s, m: click(t, p, s, **m), _times, _products, _shelves, _places),

@@ -65,7 +65,7 @@ def impression(user: str, at_ms: int) -> Impression:
 
 def click(user: str, at_ms: int, product: str = "p", placement: str = "home") -> Click:
     event_id = f"c{user}{at_ms}{product}"
-    return Click(event_id, at_ms, user, None, product, SHELF, placement, "similar", 1, "test:b")
+    return Click(event_id, at_ms, user, None, product, SHELF, placement, "similar", 1, "test:b", "looks-like")
 
 
 def purchase(user: str, at_ms: int, quantity: float = 1.0) -> Purchase:
@@ -87,16 +87,16 @@ def test_a_purchase_that_comes_before_its_click_is_put_down_to_it_once_that_come
     }
     bought = found["bu91.0"]
     assert (bought.subject, bought.variant, bought.rank, bought.impression_time_ms) == ("u", "test:b", 1, 3)
-    assert shop.count(
-        "recsys_outcomes_total", outcome="purchase", kind="similar", placement="home", variant="test:b"
-    )
+    assert bought.reason == "looks-like"
+    labels = {"kind": "similar", "placement": "home", "variant": "test:b", "reason": "looks-like"}
+    assert shop.count("recsys_outcomes_total", outcome="purchase", **labels)
 
 
 def test_revenue_is_counted_and_what_returns_take_back() -> None:
     shop = Shop()
     shop.publish(click("u", 1), purchase("u", 2, 3.0), purchase("u", 8, -1.0))
     shop.settle()
-    labels = {"kind": "similar", "placement": "home", "variant": "test:b"}
+    labels = {"kind": "similar", "placement": "home", "variant": "test:b", "reason": "looks-like"}
     assert shop.count("recsys_outcome_revenue_total", **labels) == 15.0
     assert shop.count("recsys_outcome_returned_revenue_total", **labels) == 5.0
     shop.publish(purchase("u", 2, 3.0))
@@ -107,12 +107,15 @@ def test_revenue_is_counted_and_what_returns_take_back() -> None:
 
 def test_what_browsers_send_makes_a_bounded_number_of_series() -> None:
     shop = Shop(OutcomeSettings(max_labels=2))
-    strange = Click("x", 50, "u", None, "p", "no-kind", "p2", "", 0, "test:b")
+    strange = Click("x", 50, "u", None, "p", "no-kind", "p2", "", 0, "test:b", "no reason")
     shop.publish(*(click("u", at_ms, placement=f"p{at_ms}") for at_ms in range(9)), strange)
     shop.settle()
-    labels = {"outcome": "click", "kind": "similar", "variant": "test:b"}
+    labels = {"outcome": "click", "kind": "similar", "variant": "test:b", "reason": "looks-like"}
     assert shop.count("recsys_outcomes_total", placement="other", **labels) == 7.0
-    assert shop.count("recsys_outcomes_total", placement="other", **{**labels, "kind": "other"}) == 1.0
+    assert (
+        shop.count("recsys_outcomes_total", placement="other", **{**labels, "kind": "other", "reason": "other"})
+        == 1.0
+    )
 
 
 def test_a_user_who_is_forgotten_takes_outcomes_along() -> None:

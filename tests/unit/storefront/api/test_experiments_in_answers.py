@@ -77,9 +77,11 @@ def test_a_users_own_lists_need_no_name_besides_the_path(lists: Any) -> None:
     assert found[1] == "test:a"
 
 
-def test_impressions_and_clicks_carry_the_variant_on(api: Any, fake_kafka: Any) -> None:
+def test_impressions_and_clicks_carry_variant_and_reason_on(api: Any, fake_kafka: Any) -> None:
     event = {"user_id": "u", "product_id": "p", "recommendation_id": "similar.1.ab", "variant": "test:b"}
+    event["reason"] = "looks-like"
     assert (
         api.post("/events", json=[{"type": name, **event} for name in ("impression", "click")]).status_code == 202
     )
-    assert [decode(topic, value).variant for topic, _, value in fake_kafka.sent] == ["test:b"] * 2  # type: ignore[union-attr]
+    sent: list[Any] = [decode(topic, value) for topic, _, value in fake_kafka.sent]
+    assert [(shown.variant, shown.reason) for shown in sent] == [("test:b", "looks-like")] * 2
