@@ -74,6 +74,7 @@ class History:
         "_quantities",
         "_times",
         "attributes",
+        "is_quarantined",
         "listed",
         "revision",
     )
@@ -85,6 +86,7 @@ class History:
         self._actions = bytearray()
         self._quantities = array("d")
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
+        self.is_quarantined = False
         self.listed: tuple[str, ...] = ()
         self.revision = 0
 
@@ -139,6 +141,15 @@ class History:
         columns = (self._times, self._hashes, self._product_ids, self._actions, self._quantities, self.listed)
         return self.__sizeof__() + sum(column.__sizeof__() for column in columns)
 
+    @property
+    def quantities(self) -> Sequence[float]:
+        """Quantity of each event, oldest first; not to be changed."""
+        return self._quantities
+
+    def latest_ms(self, place: int = 1) -> int:
+        """Time of the latest event, or of a place from there on; raises ``IndexError`` where there is none."""
+        return self._times[-place]
+
     def oldest_ms(self) -> int:
         """Time of the oldest event that is kept; raises ``IndexError`` where there is none."""
         return self._times[0]
@@ -182,6 +193,7 @@ class History:
             listed=self.listed,
             revision=self.revision,
             attributes=self.attributes,
+            is_quarantined=self.is_quarantined,
         )
 
     @classmethod
@@ -196,6 +208,7 @@ class History:
         history.listed = tuple(map(shared_id, state.listed))
         history.revision = state.revision
         history.attributes = state.attributes or _NO_ATTRIBUTES
+        history.is_quarantined = state.is_quarantined
         return history
 
     def _forget(self, oldest: int) -> None:

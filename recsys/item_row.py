@@ -138,7 +138,7 @@ class ItemRow:
     def is_empty(self) -> bool:
         """True where nothing is counted: all was taken back."""
         nothing = _NOTHING * self.unit
-        return not self.companion_ids and self.visits <= nothing and abs(self.purchases) <= nothing
+        return not self.companion_ids and self.visits <= nothing
 
     def next_list(self, rules: RowRules, may_list: Callable[[str], bool]) -> list[ListedProduct]:
         """What is viewed next, best first: the decayed share of the product's visits that the companion follows.
@@ -189,16 +189,13 @@ class ItemRow:
         self.unit = decay.weight(event_time_ms, self.epoch)
 
     def _count_visits(self, co_visits: CoVisits, decay: Decay) -> None:
-        """A return takes a purchase back and is no visit; what is withdrawn is taken off."""
+        """Each counts one, whatever its weight; what is withdrawn is taken off."""
         sign = -1.0 if co_visits.withdrawn else 1.0
-        visits = zip(co_visits.visit_times_ms, co_visits.visit_actions, co_visits.visit_weights, strict=True)
-        for at_ms, action, weight in visits:
+        for at_ms, action in zip(co_visits.visit_times_ms, co_visits.visit_actions, strict=True):
             decayed = sign * decay.weight(at_ms, self.epoch)
-            is_visit = sign * weight > 0
-            if is_visit:
-                self.visits += decayed
+            self.visits += decayed
             if action == Action.PURCHASE:
-                self.purchases += decayed if is_visit else -decayed
+                self.purchases += decayed
 
     def _count_companions(self, co_visits: CoVisits, decay: Decay) -> list[str]:
         columns = (self.viewed_after, self.viewed_before, self.bought_together)

@@ -272,6 +272,7 @@ class UserHistory:
     listed: Sequence[str]
     revision: int
     attributes: Mapping[str, str] = field(default_factory=dict)
+    is_quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

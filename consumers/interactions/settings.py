@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsys.co_visits import ActionWeights, PairRules
 from recsys.for_you import ScoringRules
 from recsys.histories import HistoryRules
+from recsys.quarantine import QuarantineRules
 from recsys.scoring.factor_scorer import FoldInRules
 from recsys.scoring.neighbour_tables import RowScoring
 from recsys.scoring.query import QueryRules
@@ -81,6 +82,24 @@ class FoldInSettings(_Frozen):
         return FoldInRules(self.alpha, self.regularisation, self.rank_decay, self.most)
 
 
+class QuarantineSettings(_Frozen):
+    """Whose rate no human has: they count for nobody else while they do, and their own lists go on."""
+
+    events: int = Field(
+        default=150, ge=0, description="events of a shopper within the window that no human makes; 0: never"
+    )
+    window_seconds: float = Field(default=60.0, gt=0, description="time in which they come")
+    release_hours: float = Field(
+        default=24.0, gt=0, description="time without such a burst after which a shopper counts again"
+    )
+
+    def rules(self) -> QuarantineRules:
+        """The same for the core."""
+        return QuarantineRules(
+            self.events, round(self.window_seconds * 1_000), round(self.release_hours * 3_600_000)
+        )
+
+
 class InteractionSettings(_Frozen):
     """Histories, which visits make pairs, and the for-you list."""
 
@@ -112,6 +131,7 @@ class InteractionSettings(_Frozen):
     neighbours: NeighbourSessionSettings = NeighbourSessionSettings()
     fold_in: FoldInSettings = FoldInSettings()
     blend: BlendSettings = BlendSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
     segment_attribute: str = Field(
         default="",
         max_length=100,

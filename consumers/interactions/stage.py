@@ -7,8 +7,7 @@ transaction. What the list follows from besides (other products' rows, looks, wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, groupby, islice
-from typing import NamedTuple
+from itertools import groupby, islice
 
 from consumers.forgetting import Forgetting
 from consumers.interactions.followed import FollowedTables
@@ -18,12 +17,12 @@ from consumers.interactions.settings import InteractionSettings
 from consumers.runtime.causes import Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
-from recsys.co_visits import CoVisitBatch
+from recsys.contributions import Contributions
 from recsys.for_you import ForYou
-from recsys.forgetting import Unnamed, Withdrawals
+from recsys.forgetting import Unnamed
 from recsys.histories import ADDED, History, history_event
 from recsys.history_store import HistoryStore
-from recsys.segments import SegmentVisitBatch, kept_attributes
+from recsys.segments import kept_attributes
 from schemas.events import (
     Action,
     CartAdd,
@@ -53,14 +52,6 @@ _ACTIONS: dict[type[object], Action] = {
 }
 
 
-class _Learnt(NamedTuple):
-    """What a batch says about products, whoever did it."""
-
-    pairs: CoVisitBatch
-    withdrawals: Withdrawals
-    segments: SegmentVisitBatch
-
-
 class InteractionsStage(Stage):
     """Keeps the histories of its partitions' shoppers and publishes the for-you lists that change.
 
@@ -81,7 +72,7 @@ class InteractionsStage(Stage):
     def __init__(self, settings: InteractionSettings | None = None) -> None:
         self._settings = settings = settings or InteractionSettings()
         self._history_rules = settings.history_rules()
-        self._pair_rules = settings.pair_rules()
+        self._pair_rules, self._quarantine_rules = settings.pair_rules(), settings.quarantine.rules()
         self.for_you = ForYou(settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump())
         self._shards: dict[int, HistoryStore] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
@@ -96,7 +87,7 @@ class InteractionsStage(Stage):
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what shoppers did; each shopper touched is written to the changelog, and listed, once."""
-        learnt = self._nothing_learnt()
+        learnt = Contributions(self._pair_rules, self._history_rules, self._quarantine_rules)
         of_shoppers: dict[Shopper, list[AnyMessage]] = {}
         for message in messages:
             of_shoppers.setdefault((message.partition, message.key), []).append(message)
@@ -108,10 +99,10 @@ class InteractionsStage(Stage):
             if newest is not None:
                 touched[partition, subject] = Cause.of(newest)
         self._publish(touched, out)
-        for co_visits in chain(learnt.pairs.messages(), learnt.withdrawals.messages()):
-            out.publish(co_visits)
-        for segment_visits in learnt.segments.messages():
-            out.publish(segment_visits)
+        for added in learnt.messages():
+            out.publish(added)
+        for change, amount in learnt.quarantines.items():
+            out.observe("quarantines", change, amount=amount)
         self._quality.report(out)
         self._settle()
 
@@ -195,14 +186,8 @@ class InteractionsStage(Stage):
         for shard in self._shards.values():
             shard.settle()
 
-    def _nothing_learnt(self) -> _Learnt:
-        rules = self._pair_rules
-        return _Learnt(
-            CoVisitBatch(rules, self._history_rules), Withdrawals(rules), SegmentVisitBatch(rules.weights)
-        )
-
     def _take_all(
-        self, partition: int, subject: str, messages: Sequence[AnyMessage], learnt: _Learnt, out: Outbox
+        self, partition: int, subject: str, messages: Sequence[AnyMessage], learnt: Contributions, out: Outbox
     ) -> AnyMessage | None:
         """Take all messages of a shopper; the newest that there is something to be published for, None without."""
         newest: AnyMessage | None = None
@@ -219,7 +204,7 @@ class InteractionsStage(Stage):
         return newest
 
     def _take(
-        self, partition: int, subject: str, messages: Sequence[AnyMessage], learnt: _Learnt, out: Outbox
+        self, partition: int, subject: str, messages: Sequence[AnyMessage], learnt: Contributions, out: Outbox
     ) -> AnyMessage | None:
         """Add a shopper's events to the history; the newest that changed it, None where none did."""
         messages = self._forgetting.since(subject, messages, out)
@@ -233,7 +218,8 @@ class InteractionsStage(Stage):
         events = [history_event(message.value, _ACTIONS[type(message.value)], shared_id) for message in messages]
         newest: AnyMessage | None = None
         added = []
-        outcomes = learnt.pairs.add(history, events, messages)
+        segment = self.for_you.segment_of(history)
+        outcomes = learnt.add(history, events, messages, segment)
         for message, event, outcome in zip(messages, events, outcomes, strict=True):
             if outcome != ADDED:
                 out.count(message, outcome)
@@ -244,13 +230,11 @@ class InteractionsStage(Stage):
         if newest is not None:
             shard[subject] = history
             self._newcomers.discard((partition, subject))
-            segment = self.for_you.segment_of(history)
-            learnt.segments.add(segment, added, newest)
-            if history.listed:
+            if history.listed and not history.is_quarantined:
                 self._quality.see(segment, history.listed, [event.product_id for event in added])
         return newest
 
-    def _take_profile(self, message: AnyMessage, learnt: _Learnt) -> AnyMessage | None:
+    def _take_profile(self, message: AnyMessage, learnt: Contributions) -> AnyMessage | None:
         """Take what is known of a user, whose visits go along to another segment; None where nothing is new."""
         attributes = kept_attributes(message.value.attributes)
         shard = self._shard(message.partition)
@@ -262,8 +246,7 @@ class InteractionsStage(Stage):
         before, history.attributes = self.for_you.segment_of(history), attributes
         segment = self.for_you.segment_of(history)
         if segment != before:
-            learnt.segments.take_back(before, list(history), message)
-            learnt.segments.add(segment, list(history), message)
+            learnt.move(history, Unnamed(message.timestamp_ms), before, segment)
         self._place((message.partition, message.key), attributes, len(history))
         return message
 
@@ -305,7 +288,7 @@ class InteractionsStage(Stage):
         else:
             out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
 
-    def _forget(self, request: AnyMessage, learnt: _Learnt, out: Outbox) -> None:
+    def _forget(self, request: AnyMessage, learnt: Contributions, out: Outbox) -> None:
         """Drop all that is known of a user, take back what they added for others, and withdraw the list."""
         partition, subject = request.partition, request.key
         self._forgetting.take(request, INTERACTION_STATE, out)
@@ -313,8 +296,6 @@ class InteractionsStage(Stage):
         self._outdated.get(partition, {}).pop(subject, None)
         self._newcomers.discard((partition, subject))
         if history is not None:
-            cause = Unnamed(request.timestamp_ms)
-            learnt.withdrawals.take_back(history, cause)
-            learnt.segments.take_back(self.for_you.segment_of(history), list(history), cause)
+            learnt.take_back(history, Unnamed(request.timestamp_ms), self.for_you.segment_of(history))
             if history.listed:
                 out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")

@@ -82,6 +82,12 @@ class StageMetrics:
                 ["stage", "kind", "segment"],
                 registry=r,
             ),
+            "quarantines": Counter(
+                "recsys_quarantines",
+                "Shoppers whose rate no human has, that began to count for nobody else, or count again.",
+                ["stage", "change"],
+                registry=r,
+            ),
             "outcomes": Counter(
                 "recsys_outcomes",
                 "Clicks on recommendations, and cart-adds and purchases put down to them.",

@@ -95,6 +95,9 @@ def _take(
     once, of = rules.weights.once, rules.weights.of
     for at_ms, _, product_id, action, quantity in events:
         if product_id not in found:
+            if quantity < 0.0:  # a return is no interest
+                units[product_id] = units.get(product_id, 0.0) + quantity
+                continue
             if len(found) == rules.max_recent:
                 break
             found[product_id] = 0.0

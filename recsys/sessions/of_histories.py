@@ -21,23 +21,28 @@ def sessions_of(
 ) -> Sessions:
     """Histories by subject, None for one that is no more; ``assign`` numbers products.
 
-    A product that was returned as a whole, and not visited otherwise, is left out. Without ``weights`` every
-    product counts one; with them as much as the strongest action with it, all purchases together as one. That one
-    counts once more with each doubling of the units. With ``bought``, which learns from the histories first,
-    it counts once more at the most units that a shopper has of the product, and nothing more at the least.
+    A shopper in quarantine has visited nothing. A product that was returned as a whole, and not visited otherwise,
+    is left out, and a return is no visit. Without ``weights`` every product counts one; with them as much as the
+    strongest action with it, all purchases together as one. That one counts once more with each doubling of the
+    units. With ``bought``, which learns from the histories first, it counts once more at the most units that a
+    shopper has of the product, and nothing more at the least.
     """
     if bought is not None:
         for subject, history in histories.items():
-            bought.put(subject, {} if history is None else bought_units(history))
+            bought.put(subject, {} if history is None or history.is_quarantined else bought_units(history))
     product_ids: list[str] = []
     times_ms: list[int] = []
     strengths: list[float] = []
     counts = []
     for history in histories.values():
         visits: Mapping[str, int] = {}
-        if history is not None:
+        if history is not None and not history.is_quarantined:
             visits = dict(zip(history.product_ids, history.event_times_ms, strict=True))
-            if weights is not None or min(history.quantities, default=1.0) < 0.0:
+            has_returns = min(history.quantities, default=1.0) < 0.0
+            if has_returns:
+                columns = zip(history.product_ids, history.event_times_ms, history.quantities, strict=True)
+                visits = {product_id: at_ms for product_id, at_ms, quantity in columns if quantity > 0.0}
+            if weights is not None or has_returns:
                 amounts = _amounts(history, weights or ActionWeights(), bought)
                 visits = {product_id: visits[product_id] for product_id in amounts}
                 strengths += amounts.values()

@@ -76,7 +76,7 @@ steps = st.lists(
         st.sampled_from("uuvw"),
         st.sampled_from(PRODUCTS + "x"),
         st.integers(0, 3),
-        st.sampled_from(["view", "view", "view", "cart", "buy", "buy", "see", "click"]),
+        st.sampled_from(["view", "view", "view", "cart", "buy", "buy", "return", "see", "click"]),
         st.booleans(),
     ),
     min_size=8,
@@ -160,7 +160,9 @@ def event_of(number: int, step: Step) -> FedEvent | Impression | Click:
         return (Impression if step.action == "see" else Click)(*who, *shown)
     if step.action == "view":
         return PdpView(*who)
-    return CartAdd(*who, 2.0) if step.action == "cart" else Purchase(*who, 4.0)
+    if step.action == "cart":
+        return CartAdd(*who, 2.0)
+    return Purchase(*who, -2.0 if step.action == "return" else 4.0)
 
 
 def last_visits() -> list[Step]:
