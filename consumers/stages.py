@@ -44,6 +44,10 @@ def make_stage(name: str, configuration: Configuration) -> Stage:
         raise ConfigurationError(f"there is no stage {name!r}; the stages are {', '.join(_CLASSES)}")
     make = STAGES[name]
     section = "images" if name == "image-features" else name.replace("-", "_")
+    if name == "item-neighbours" and configuration.item_neighbours.is_relative:
+        from consumers.item_neighbours.relative import RelativeItemNeighboursStage
+
+        return RelativeItemNeighboursStage(configuration.item_neighbours)
     if name == "similar-products":
         from consumers.image_features.encoders import wanted_features_id
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.association import Floats, Measure, Totals, association, shares
 from recsys.decay import Decay
+from recsys.item_totals import PURCHASES, VISITS, ItemTotals
 from schemas.events import Action, CoVisits, ItemState, ListedProduct, Reason
 
 _BOUGHT_SHARE = 4
@@ -35,6 +37,8 @@ class RowRules:
     """What a visit to the companion before the product counts, where one after it counts one."""
     damping: float = 2.0
     """Visits added to a product's own before its companions are set against them (significance weighting)."""
+    viewed_measure: Measure = "share"
+    bought_measure: Measure = "share"
 
     @property
     def cut_at(self) -> int:
@@ -140,20 +144,39 @@ class ItemRow:
         nothing = _NOTHING * self.unit
         return not self.companion_ids and self.visits <= nothing
 
-    def next_list(self, rules: RowRules, may_list: Callable[[str], bool]) -> list[ListedProduct]:
-        """What is viewed next, best first: the decayed share of the product's visits that the companion follows.
+    def next_list(
+        self, rules: RowRules, may_list: Callable[[str], bool], totals: ItemTotals | None = None
+    ) -> list[ListedProduct]:
+        """What is viewed next, best first, by the measure of the rules; those other than ``share`` need totals.
 
         A visit to the companion before the product counts for ``before_share``, since shoppers go back and forth.
         """
-        strengths = np.array(self.viewed_after) + rules.before_share * np.array(self.viewed_before)
-        return self._listed(strengths / self._damped(self.visits, rules), Reason.VIEWED_NEXT, rules, may_list)
+        both = np.array(self.viewed_after) + rules.before_share * np.array(self.viewed_before)
+        needed = self._totals(rules.viewed_measure, VISITS, totals)
+        scores = self._scores(rules.viewed_measure, both, self.visits, needed, rules.damping)
+        return self._listed(scores, Reason.VIEWED_NEXT, rules, may_list)
 
-    def together_list(self, rules: RowRules, may_list: Callable[[str], bool]) -> list[ListedProduct]:
-        """What is bought together, best first: the decayed share of the product's purchases with the companion."""
-        strengths = np.array(self.bought_together)
-        return self._listed(
-            strengths / self._damped(self.purchases, rules), Reason.BOUGHT_TOGETHER, rules, may_list
-        )
+    def together_list(
+        self, rules: RowRules, may_list: Callable[[str], bool], totals: ItemTotals | None = None
+    ) -> list[ListedProduct]:
+        """What is bought together, best first, by the measure of the rules."""
+        needed = self._totals(rules.bought_measure, PURCHASES, totals)
+        both = np.array(self.bought_together)
+        scores = self._scores(rules.bought_measure, both, self.purchases, needed, rules.damping)
+        return self._listed(scores, Reason.BOUGHT_TOGETHER, rules, may_list)
+
+    def _totals(self, measure: Measure, column: int, totals: ItemTotals | None) -> Totals | None:
+        if measure == "share" or totals is None:
+            return None
+        return totals.of(self.companion_ids, column, self.epoch)
+
+    def _scores(self, measure: Measure, both: Floats, own: float, totals: Totals | None, damping: float) -> Floats:
+        """The measure, in visits as of the row's latest event, so that the clock does not matter."""
+        unit = self.unit
+        if totals is None:
+            return shares(both, own, damping * unit)
+        totals = Totals(totals.others / unit, totals.everything / unit)
+        return association(measure, both / unit, own / unit, totals, damping)
 
     def _listed(
         self, scores: NDArray[np.float64], reason: str, rules: RowRules, may_list: Callable[[str], bool]
@@ -168,10 +191,6 @@ class ItemRow:
                 if len(items) == rules.list_length:
                     break
         return items
-
-    def _damped(self, total: float, rules: RowRules) -> float:
-        """A total with ``damping`` more as of the row's latest event, so that the clock does not matter."""
-        return max(total, 0.0) + rules.damping * self.unit
 
     def _advance(self, event_time_ms: int, decay: Decay) -> None:
         """Move on to the epoch of a later event."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsys.association import Measure
 from recsys.decay import Decay
 from recsys.item_row import RowRules
 
@@ -28,12 +29,22 @@ class ItemNeighbourSettings(BaseModel):
     damping: float = Field(
         default=2.0, gt=0, description="visits added to a product's own before companions are set against them"
     )
+    viewed_measure: Measure = Field(
+        default="share",
+        description="viewed next by share of the product's views, cosine, lift, or log-likelihood ratio (llr)",
+    )
+    bought_measure: Measure = Field(default="share", description="the same for bought together")
     max_relisted: int = Field(
         default=500, ge=1, description="products listed anew in one round because the catalogue changed"
     )
     max_unknown_products: int = Field(
         default=10_000, ge=0, description="rows kept, by shard, for products that are not in the catalogue (yet)"
     )
+
+    @property
+    def is_relative(self) -> bool:
+        """True where lists follow from how often companions are visited too."""
+        return {self.viewed_measure, self.bought_measure} != {"share"}
 
     def rules(self) -> RowRules:
         """The same for the core."""
@@ -43,4 +54,6 @@ class ItemNeighbourSettings(BaseModel):
             list_length=self.list_length,
             before_share=self.before_share,
             damping=self.damping,
+            viewed_measure=self.viewed_measure,
+            bought_measure=self.bought_measure,
         )

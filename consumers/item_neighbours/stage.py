@@ -16,6 +16,7 @@ from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.catalogue import Catalogue
 from recsys.item_row import ItemRow, latest_time_ms
 from recsys.item_rows import ItemRows
+from recsys.item_totals import ItemTotals
 from recsys.recent_ids import RecentIds
 from schemas.events import CoVisits, Kind, ListedProduct, RecommendationUpdated
 from schemas.topics import CO_VISITS, ITEM_STATE, PRODUCT_CREATED, RECOMMENDATION_UPDATED
@@ -54,6 +55,7 @@ class ItemNeighboursStage(Stage):
         self._catalogue = Catalogue()
         self._shards: dict[int, _Shard] = {}
         self._catalogue_cause = NO_CAUSE
+        self._totals: ItemTotals | None = None
 
     def process(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Count co-visits; each product touched is listed and written to the changelog once."""
@@ -160,8 +162,8 @@ class ItemNeighboursStage(Stage):
         """Publish those of a product's lists that changed; True where one did."""
         if row.product_id not in self._catalogue:
             return False
-        next_items = row.next_list(self._rules, self._catalogue.is_recommendable)
-        together_items = row.together_list(self._rules, self._catalogue.is_recommendable)
+        next_items = row.next_list(self._rules, self._catalogue.is_recommendable, self._totals)
+        together_items = row.together_list(self._rules, self._catalogue.is_recommendable, self._totals)
         listed_next = tuple(item.product_id for item in next_items)
         listed_together = tuple(item.product_id for item in together_items)
         if (listed_next, listed_together) == (row.listed_next, row.listed_together):
