@@ -17,6 +17,7 @@ $(BIN)/.ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m consumers.compiling
 	@touch $@
 
 demo: setup ## a shop, its shoppers and its recommendations, live (CATALOG=folder for your own products)

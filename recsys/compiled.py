@@ -1,7 +1,7 @@
 """Functions over arrays that are compiled to machine code where they are first called.
 
 numba compiles; what it made is kept on disk (`__pycache__`, or a folder of the user's where that may not be
-written), so only the first start on a machine takes seconds.
+written), so only the first start on a machine takes seconds; ``consumers.compiling`` does it beforehand.
 """
 
 from __future__ import annotations
