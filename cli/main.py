@@ -17,6 +17,7 @@ from cli.search import search
 from cli.serve import serve
 from cli.simulate import simulate
 from cli.watch import show, watch
+from cli.weights import weights
 from schemas.errors import ConfigurationError, RecsysError
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command()(watch)
 app.command()(show)
 app.command()(search)
 app.command()(forget)
+app.command()(weights)
 
 
 def main() -> None:

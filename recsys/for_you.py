@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from recsys.catalogue import Catalogue, CatalogueChange
-from recsys.histories import History
+from recsys.histories import History, HistoryEvent
 from recsys.history_store import HistoryStore
 from recsys.scoring.blend import MAX_QUERIES, Blend
 from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
@@ -16,6 +17,8 @@ from recsys.scoring.scorers import ListScorer, NeighbourScorer, Scorer
 from recsys.scoring.segment_scorer import SegmentScorer
 from recsys.scoring.session_scorer import SessionScorer
 from recsys.scoring.slots import ProductSlots
+from recsys.scoring.verdicts import Verdicts
+from recsys.scoring.weights import Group, LearningRules, OnlineWeights
 from recsys.segments import segment_of
 from recsys.sessions.index import SessionRules
 from recsys.sessions.vmis import VmisRules
@@ -32,6 +35,15 @@ class ScoringRules:
     fold_in: FoldInRules = field(default_factory=FoldInRules)
     segment_attribute: str = ""
     """Attribute of profiles that says which segment of users a shopper is in; empty: no segments."""
+    learning: LearningRules = field(default_factory=LearningRules)
+
+
+class NextEvent(NamedTuple):
+    """What a shopper did, to be judged by what was known before it."""
+
+    subject: str
+    history: History
+    event: HistoryEvent
 
 
 class ForYou:
@@ -60,6 +72,8 @@ class ForYou:
             self._segments,
         ]
         self._blend = Blend(self._slots, scorers, weights)
+        self._learning = rules.learning
+        self.weights = OnlineWeights(self._blend.weights, rules.learning)
 
     def put_product(self, product_id: str, product: ProductCreated | None) -> CatalogueChange | None:
         """Take a product as the catalogue has it now; returns what changed."""
@@ -90,6 +104,11 @@ class ForYou:
         """Take what is popular in a segment of users as it is now."""
         self._segments.put(segment, None if listed is None else ranked(self._slots, listed))
 
+    @property
+    def scorers(self) -> list[str]:
+        """The scorers in use, in the order of verdicts and weights."""
+        return self._blend.names
+
     def has_segment(self, segment: str) -> bool:
         """True for a segment of users whose popular list is known."""
         return segment in self._segments
@@ -97,6 +116,24 @@ class ForYou:
     def segment_of(self, history: History) -> str:
         """The segment of users that a shopper is in; empty for none."""
         return segment_of(history.attributes, self._segment_attribute) if history.attributes else ""
+
+    def group_of(self, history: History, events: int) -> Group:
+        """The group by which weights are chosen of a shopper of whom so many events are known."""
+        segment = self.segment_of(history)
+        return Group(self._learning.knowledge(events), segment if segment in self._segments else "")
+
+    def judge(self, events: Sequence[NextEvent]) -> tuple[list[Group], Verdicts]:
+        """What each scorer says of what shoppers did, from what was known before it; nothing is learnt from it."""
+        before = [[row for row in of.history.latest() if row[:2] < of.event[:2]] for of in events]
+        groups = [self.group_of(of.history, len(rows)) for of, rows in zip(events, before, strict=True)]
+        queries = make_queries(
+            before,
+            self._query_rules,
+            excluded=[()] * len(events),
+            subjects=[of.subject for of in events],
+            segments=[self.segment_of(of.history) for of in events],
+        )
+        return groups, self._blend.judge(queries, [of.event.product_id for of in events])
 
     def recommend(
         self, history: History, n: int, *, excluded: Iterable[str] = (), subject: str = ""
@@ -120,6 +157,8 @@ class ForYou:
         latest = (history.latest() for _, history in histories)
         subjects = [subject for subject, _ in histories]
         segments = [self.segment_of(history) for _, history in histories]
+        weights = self.weights.of([self.group_of(history, len(history)) for _, history in histories])
         return self._blend.recommend(
-            make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=n, segments=segments)
+            make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=n, segments=segments),
+            weights,
         )

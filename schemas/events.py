@@ -380,6 +380,30 @@ class TrendingState:
 
 
 @dataclass(frozen=True, slots=True)
+class BlendState:
+    """What a partition's shoppers of one group taught about scorers, one position in the columns each."""
+
+    partition: int
+    knowledge: str
+    segment: str
+    epoch: int
+    events: float
+    scorers: Sequence[str]
+    gains: Sequence[float]
+    credits: Sequence[float]
+    event_time_ms: int
+
+    def __post_init__(self) -> None:
+        if not len(self.scorers) == len(self.gains) == len(self.credits):
+            raise InvalidEventError(f"the columns of scorers of {self.key} differ in length")
+
+    @property
+    def key(self) -> str:
+        """The message key: ``partition/knowledge/segment``."""
+        return f"{self.partition}/{self.knowledge}/{self.segment}"
+
+
+@dataclass(frozen=True, slots=True)
 class SimilarState:
     """What corrects hubs among an encoder's features; arrays are little-endian, row by row.
 
@@ -529,6 +553,7 @@ Event = (
     | SegmentVisits
     | ItemState
     | TrendingState
+    | BlendState
     | SimilarState
     | ItemFactors
     | RefitFactors

@@ -30,6 +30,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "interaction-state": events.UserHistory,
     "co-visits": events.CoVisits,
     "segment-visits": events.SegmentVisits,
+    "blend-state": events.BlendState,
     "item-state": events.ItemState,
     "trending-state": events.TrendingState,
     "similar-state": events.SimilarState,

@@ -59,6 +59,8 @@ CLICK = Topic("click", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time
 USER_UPDATED = Topic("user-updated", "user_id", "compact", broker_time=True)
 IMAGE_FEATURES = Topic("image-features", "product_id", "compact")
 INTERACTION_STATE = Topic("interaction-state", "user_id", "compact")
+BLEND_STATE = Topic("blend-state", "user_id", "compact")
+"""A record lies in the partition whose shoppers it is about, so it has as many as topics keyed by user_id."""
 ITEM_STATE = Topic("item-state", "product_id", "compact")
 TRENDING_STATE = Topic("trending-state", "product_id", "compact")
 SIMILAR_STATE = Topic("similar-state", "encoder_id", "compact")
@@ -83,6 +85,7 @@ TOPICS: dict[str, Topic] = {
         USER_UPDATED,
         IMAGE_FEATURES,
         INTERACTION_STATE,
+        BLEND_STATE,
         ITEM_STATE,
         TRENDING_STATE,
         SIMILAR_STATE,

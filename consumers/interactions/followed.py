@@ -12,7 +12,14 @@ from recsys.histories import History
 from schemas.codec import decode
 from schemas.errors import ContractError
 from schemas.events import Kind, RecommendationUpdated, UserHistory
-from schemas.topics import INTERACTION_STATE, ITEM_FACTORS, ITEM_STATE, PRODUCT_CREATED, RECOMMENDATION_UPDATED
+from schemas.topics import (
+    BLEND_STATE,
+    INTERACTION_STATE,
+    ITEM_FACTORS,
+    ITEM_STATE,
+    PRODUCT_CREATED,
+    RECOMMENDATION_UPDATED,
+)
 
 _SIMILAR = f"{Kind.SIMILAR}:"
 _POPULAR = f"{Kind.POPULAR}:"
@@ -55,6 +62,8 @@ class FollowedTables:
                     self.catalogue_cause = Cause.of(message)
                 if change is not None and change.vanished:
                     vanished[message.key] = self.catalogue_cause
+            elif message.topic == BLEND_STATE.name:
+                self._for_you.weights.follow(message.value)
             elif message.topic == RECOMMENDATION_UPDATED.name:
                 self._take_list(message)
         if sessions:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.co_visits import ActionWeights, PairRules
+from recsys.decay import Decay
 from recsys.for_you import ScoringRules
 from recsys.histories import HistoryRules
 from recsys.quarantine import QuarantineRules
 from recsys.scoring.factor_scorer import FoldInRules
 from recsys.scoring.neighbour_tables import RowScoring
 from recsys.scoring.query import QueryRules
+from recsys.scoring.weights import LearningRules
 from recsys.sessions.index import SessionRules
 from recsys.sessions.vmis import VmisRules
 
@@ -44,6 +46,34 @@ class BlendSettings(_Frozen):
     trending: float = Field(default=0.02, ge=0, description="trending in the shop")
     popular: float = Field(default=0.02, ge=0, description="popular in the shop")
     segment: float = Field(default=0.06, ge=0, description="popular with the users of the shopper's segment")
+
+
+class LearningSettings(_Frozen):
+    """How the weights of the blend follow what shoppers do next; ``blend`` says where they begin."""
+
+    frozen: bool = Field(
+        default=False, description="keep weights as they are, and judge scorers for metrics alone"
+    )
+    rate: float = Field(default=0.01, ge=0, le=1, description="how far one event moves a weight; 0: as configured")
+    half_life_days: float = Field(
+        default=30.0, gt=0, description="age at which a lesson counts half; to change it, empty blend-state first"
+    )
+    floor: float = Field(
+        default=0.25, gt=0, le=1, description="least weight of a scorer, as a share of what is configured"
+    )
+    ceiling: float = Field(default=4.0, ge=1, description="greatest weight of a scorer, likewise")
+    few_events: int = Field(default=3, ge=1, description="events up to which little is known of a shopper")
+    share: float = Field(
+        default=0.0625,
+        ge=0,
+        le=1,
+        description="share of the events that scorers are judged by, and weights learnt from",
+    )
+
+    def rules(self) -> LearningRules:
+        """The same for the core."""
+        decay = Decay(max(1, round(self.half_life_days * _DAY_MS)))
+        return LearningRules(self.rate, decay, self.floor, self.ceiling, self.few_events)
 
 
 class NeighbourSessionSettings(_Frozen):
@@ -132,6 +162,7 @@ class InteractionSettings(_Frozen):
     fold_in: FoldInSettings = FoldInSettings()
     blend: BlendSettings = BlendSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
+    learning: LearningSettings = LearningSettings()
     segment_attribute: str = Field(
         default="",
         max_length=100,
@@ -168,4 +199,5 @@ class InteractionSettings(_Frozen):
         """How each scorer scores."""
         rows = RowScoring(self.before_share, self.damping)
         sessions, neighbours = self.neighbours.session_rules(), self.neighbours.rules()
-        return ScoringRules(rows, sessions, neighbours, self.fold_in.rules(), self.segment_attribute)
+        attribute, learning = self.segment_attribute, self.learning.rules()
+        return ScoringRules(rows, sessions, neighbours, self.fold_in.rules(), attribute, learning)

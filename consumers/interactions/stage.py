@@ -11,6 +11,7 @@ from itertools import groupby, islice
 
 from consumers.forgetting import Forgetting
 from consumers.interactions.followed import FollowedTables
+from consumers.interactions.learning import Learning
 from consumers.interactions.live_quality import LiveQuality
 from consumers.interactions.newcomers import Newcomers, Shopper
 from consumers.interactions.settings import InteractionSettings
@@ -34,6 +35,7 @@ from schemas.events import (
     UserHistory,
 )
 from schemas.topics import (
+    BLEND_STATE,
     CART_ADD,
     INTERACTION_STATE,
     ITEM_FACTORS,
@@ -63,8 +65,8 @@ class InteractionsStage(Stage):
     spec = StageSpec(
         "interactions",
         inputs=(PDP_VIEW, CART_ADD, PURCHASE, USER_UPDATED),
-        tables=(PRODUCT_CREATED, ITEM_STATE, ITEM_FACTORS, INTERACTION_STATE, RECOMMENDATION_UPDATED),
-        changelogs=(INTERACTION_STATE,),
+        tables=(PRODUCT_CREATED, ITEM_STATE, ITEM_FACTORS, INTERACTION_STATE, BLEND_STATE, RECOMMENDATION_UPDATED),
+        changelogs=(INTERACTION_STATE, BLEND_STATE),
         gather_tables_ms=100,
         undecoded=frozenset({ITEM_STATE.name, INTERACTION_STATE.name, RECOMMENDATION_UPDATED.name}),
     )
@@ -79,6 +81,7 @@ class InteractionsStage(Stage):
         self._forgetting = Forgetting()
         self._newcomers = Newcomers()
         self._quality = LiveQuality(self.for_you.has_segment)
+        self._learning = Learning(self.for_you, settings.learning)
         self._tables = FollowedTables(self.for_you, self._quality, settings.segment_attribute, self._own)
 
     def wants(self, topic: str, key: str) -> bool:
@@ -93,11 +96,13 @@ class InteractionsStage(Stage):
             of_shoppers.setdefault((message.partition, message.key), []).append(message)
         touched: dict[Shopper, Cause] = {}
         self._quality.begin()
+        self._learning.begin()
         # Shopper by shopper, for then a history is at hand from the first event to the list.
         for (partition, subject), own in of_shoppers.items():
             newest = self._take_all(partition, subject, own, learnt, out)
             if newest is not None:
                 touched[partition, subject] = Cause.of(newest)
+        self._learning.learn(out)
         self._publish(touched, out)
         for added in learnt.messages():
             out.publish(added)
@@ -133,9 +138,12 @@ class InteractionsStage(Stage):
         return self._newcomers.are_due or any(self._outdated.values())
 
     def restore(self, messages: Sequence[AnyMessage]) -> None:
-        """Take histories back."""
+        """Take histories back, and what was learnt of scorers."""
         states: dict[int, dict[str, UserHistory]] = {}
         for message in messages:
+            if message.topic == BLEND_STATE.name:
+                self.for_you.weights.restore(message.value)
+                continue
             own, shopper = states.setdefault(message.partition, {}), (message.partition, message.key)
             if message.value is None:
                 own.pop(message.key, None)
@@ -164,6 +172,7 @@ class InteractionsStage(Stage):
         """Forget the histories of these partitions."""
         self._newcomers.revoke(partitions)
         for partition in partitions:
+            self.for_you.weights.revoke(partition)
             self._shards.pop(partition, None)
             self._outdated.pop(partition, None)
 
@@ -230,6 +239,8 @@ class InteractionsStage(Stage):
         if newest is not None:
             shard[subject] = history
             self._newcomers.discard((partition, subject))
+            if not history.is_quarantined:
+                self._learning.see(partition, subject, history, added)
             if history.listed and not history.is_quarantined:
                 self._quality.see(segment, history.listed, [event.product_id for event in added])
         return newest

@@ -88,6 +88,18 @@ class StageMetrics:
                 ["stage", "change"],
                 registry=r,
             ),
+            "scorer_hits": Counter(
+                "recsys_scorer_hits",
+                "A sample of what shoppers did next, by its rank in what each scorer alone would have listed.",
+                ["stage", "scorer", "segment", "rank"],
+                registry=r,
+            ),
+            "scorer_reciprocal_ranks": Counter(
+                "recsys_scorer_reciprocal_ranks",
+                "The sum of the reciprocal ranks of the same events.",
+                ["stage", "scorer", "segment"],
+                registry=r,
+            ),
             "outcomes": Counter(
                 "recsys_outcomes",
                 "Clicks on recommendations, and cart-adds and purchases put down to them.",

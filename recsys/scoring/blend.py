@@ -11,6 +11,7 @@ from recsys.scoring.query import Numbers, Queries
 from recsys.scoring.ranking import Best, Candidates, Said, best, room
 from recsys.scoring.scorers import Scored, Scorer
 from recsys.scoring.slots import Floats, ProductSlots
+from recsys.scoring.verdicts import Verdicts, judge
 from schemas.errors import ConfigurationError
 from schemas.events import ListedProduct, Reason
 
@@ -45,8 +46,7 @@ class Blend:
             return [[] for _ in range(len(queries))]
         parts = [scorer.score(queries) for scorer in self._scorers]
         said = self._said(parts, queries, weights)
-        if len(self._room.totals) < self._slots.capacity:
-            self._room = room(self._slots.capacity)
+        self._make_room()
         found = best(said, self._candidates(queries), queries.n, self._room)
         sizes = np.cumsum([len(part.slots) for part in parts])
         by = np.searchsorted(sizes, found.strongest, "right")
@@ -54,10 +54,26 @@ class Blend:
         items = self._items(found, by, because, queries)
         return [items[start:end] for start, end in pairwise(accumulate(found.counts.tolist(), initial=0))]
 
+    def judge(self, queries: Queries, product_ids: Sequence[str]) -> Verdicts:
+        """What each of ``names`` said of the product that came next in each query."""
+        parts = [scorer.score(queries) for scorer in self._scorers]
+        self._make_room()
+        targets = self._slots.numbers(product_ids)
+        return judge(self._said(parts, queries, None), targets, self._slots.recommendable, self._room)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The blend's own weights, by scorer."""
+        return dict(zip(self.names, self._weights.tolist(), strict=True))
+
     @property
     def names(self) -> list[str]:
         """The scorers that there are, in the order of weights."""
         return [scorer.name for scorer in self._scorers]
+
+    def _make_room(self) -> None:
+        if len(self._room.totals) < self._slots.capacity:
+            self._room = room(self._slots.capacity)
 
     def _said(self, parts: Sequence[Scored], queries: Queries, weights: Floats | None) -> Said:
         number = np.arange(len(queries) + 1)

@@ -6,7 +6,7 @@ import pytest
 
 from consumers.configuration import Configuration
 from consumers.flow import BehaviourFlow, EventsRefusedError
-from consumers.interactions.settings import BlendSettings, FoldInSettings, InteractionSettings
+from consumers.interactions.settings import BlendSettings, FoldInSettings, InteractionSettings, LearningSettings
 from consumers.item_factors.settings import ItemFactorSettings
 from recsys.histories import History, history_event
 from schemas.events import Action, ListedProduct, PdpView, ProductCreated, Purchase, Reason
@@ -20,11 +20,13 @@ VIEWS = [
 ]
 
 
-WITHOUT_FACTORS = Configuration(interactions=InteractionSettings(blend=BlendSettings(factors=0)))
-"""Vectors are learnt step by step, so how far they are depends on the batches."""
+STEADY = Configuration(
+    interactions=InteractionSettings(blend=BlendSettings(factors=0), learning=LearningSettings(rate=0))
+)
+"""Vectors and weights are learnt step by step, so how far they are depends on the batches."""
 
 
-def fed(batch: int, configuration: Configuration = WITHOUT_FACTORS) -> BehaviourFlow:
+def fed(batch: int, configuration: Configuration = STEADY) -> BehaviourFlow:
     flow = BehaviourFlow(configuration)
     flow.feed(PRODUCTS)
     flow.feed(VIEWS, batch)
