@@ -13,9 +13,9 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from consumers.experiments import Experiment
     from recsys.evaluation.experiments import ExperimentReport
     from recsys.evaluation.lifts import Metric
-    from storefront.experiments.model import Experiment
 
 app = typer.Typer(help="Experiments on shelves, as the configuration describes them.", no_args_is_help=True)
 

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from consumers.experiments import Experiments
 from consumers.image_features.settings import ImageSettings
 from consumers.interactions.settings import InteractionSettings
 from consumers.item_factors.settings import ItemFactorSettings
@@ -45,7 +46,7 @@ _GUARDED_KAFKA = ("KAFKA_SASL_", "KAFKA_SSL_", "KAFKA_SECURITY_", "KAFKA_TOPIC_"
 """Kafka's own tools read other KAFKA_ variables, so only a misspelt one of these kinds is refused."""
 
 
-STOREFRONT_SECTIONS = frozenset({"api", "shop", "experiments"})
+STOREFRONT_SECTIONS = frozenset({"api", "shop"})
 """Sections of the same file that only a process which serves has; others leave them unread."""
 
 
@@ -73,6 +74,7 @@ class Configuration(BaseModel):
     outcomes: OutcomeSettings = Field(
         default=OutcomeSettings(), description="which clicks and purchases are put down to recommendations"
     )
+    experiments: Experiments = Field(default=(), description="which shoppers see which variant of a shelf or list")
 
 
 C = TypeVar("C", bound=Configuration)

@@ -53,4 +53,6 @@ def make_stage(name: str, configuration: Configuration) -> Stage:
 
         wanted = wanted_features_id(configuration.images)
         return make(configuration.similar_products, encoder_id=wanted)  # type: ignore[call-arg]
+    if name == "interactions":
+        return make(configuration.interactions, experiments=configuration.experiments)  # type: ignore[call-arg]
     return make(getattr(configuration, section))  # type: ignore[call-arg]

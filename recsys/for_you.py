@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from recsys.catalogue import Catalogue, CatalogueChange
+from recsys.experiments import BlendTrial, BlendVariants
 from recsys.histories import History, HistoryEvent
 from recsys.history_store import HistoryStore
 from recsys.scoring.blend import MAX_QUERIES, Blend
@@ -49,7 +50,13 @@ class NextEvent(NamedTuple):
 class ForYou:
     """Everything that a for-you list follows from but the history itself. Recommending changes nothing."""
 
-    def __init__(self, query_rules: QueryRules, rules: ScoringRules, weights: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        query_rules: QueryRules,
+        rules: ScoringRules,
+        weights: Mapping[str, float],
+        trials: Sequence[BlendTrial] = (),
+    ) -> None:
         self._query_rules = query_rules
         self._segment_attribute = rules.segment_attribute
         self._catalogue = Catalogue()
@@ -74,6 +81,7 @@ class ForYou:
         self._blend = Blend(self._slots, scorers, weights)
         self._learning = rules.learning
         self.weights = OnlineWeights(self._blend.weights, rules.learning)
+        self._variants = BlendVariants(trials, self._blend.names)
 
     def put_product(self, product_id: str, product: ProductCreated | None) -> CatalogueChange | None:
         """Take a product as the catalogue has it now; returns what changed."""
@@ -158,6 +166,8 @@ class ForYou:
         subjects = [subject for subject, _ in histories]
         segments = [self.segment_of(history) for _, history in histories]
         weights = self.weights.of([self.group_of(history, len(history)) for _, history in histories])
+        if self._variants:
+            self._variants.put(weights, subjects, [h.latest_ms() if h else 0 for _, h in histories])
         return self._blend.recommend(
             make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=n, segments=segments),
             weights,

@@ -50,7 +50,9 @@ class Kind:
     FOR_YOU = "for-you"
     TRENDING = "trending"
     POPULAR = "popular"
-    ALL = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER, FOR_YOU, TRENDING, POPULAR)
+    OF_PRODUCTS = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER)
+    """Those whose subject is a product."""
+    ALL = (*OF_PRODUCTS, FOR_YOU, TRENDING, POPULAR)
 
 
 class Reason:

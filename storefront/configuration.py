@@ -1,4 +1,4 @@
-"""The configuration of a process that also serves: what stages have, and ``api``, ``shop`` and ``experiments``."""
+"""The configuration of a process that also serves: what stages have, and ``api`` and ``shop``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic import Field
 
 from consumers.configuration import Configuration, load_as
 from storefront.api.settings import ApiSettings
-from storefront.experiments.model import Experiments
 from storefront.shop.settings import ShopSettings
 
 REDIS_VARIABLE = "REDIS_URL"
@@ -21,7 +20,6 @@ class StorefrontConfiguration(Configuration):
 
     api: ApiSettings = Field(default=ApiSettings(), description="the HTTP edge")
     shop: ShopSettings = Field(default=ShopSettings(), description="the demo shop's pages")
-    experiments: Experiments = Field(default=(), description="which shoppers see which variant of a shelf")
 
 
 def load_storefront(

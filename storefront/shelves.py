@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from consumers.experiments import Experiment
 from schemas.events import Kind, ListedProduct, ProductCreated, Reason
 from storefront.experiments.assignment import Assigned, assign
-from storefront.experiments.model import Experiment
 from storefront.lists import Listed
 from storefront.rules.model import RuleSet
 from storefront.rules.shelf_rules import NO_RULES, ShelfRules

@@ -28,7 +28,7 @@ _ABOUT_PRODUCTS = {
     Kind.VIEWED_NEXT: "viewed after",
     Kind.BOUGHT_TOGETHER: "bought with",
 }
-PRODUCT_KINDS = tuple(_ABOUT_PRODUCTS)
+PRODUCT_KINDS = Kind.OF_PRODUCTS
 """The kinds of list whose subject is a product."""
 SHOP_KINDS = (Kind.TRENDING, Kind.POPULAR)
 """The kinds of list whose subject is a category, or nothing for the whole shop."""

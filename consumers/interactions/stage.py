@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, islice
 
+from consumers.experiments import Experiment
 from consumers.forgetting import Forgetting
 from consumers.interactions.followed import FollowedTables
 from consumers.interactions.learning import Learning
@@ -71,11 +72,16 @@ class InteractionsStage(Stage):
         undecoded=frozenset({ITEM_STATE.name, INTERACTION_STATE.name, RECOMMENDATION_UPDATED.name}),
     )
 
-    def __init__(self, settings: InteractionSettings | None = None) -> None:
+    def __init__(
+        self, settings: InteractionSettings | None = None, *, experiments: Sequence[Experiment] = ()
+    ) -> None:
         self._settings = settings = settings or InteractionSettings()
         self._history_rules = settings.history_rules()
         self._pair_rules, self._quarantine_rules = settings.pair_rules(), settings.quarantine.rules()
-        self.for_you = ForYou(settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump())
+        trials = [experiment.trial() for experiment in experiments if experiment.has_blends]
+        self.for_you = ForYou(
+            settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump(), trials
+        )
         self._shards: dict[int, HistoryStore] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
         self._forgetting = Forgetting()

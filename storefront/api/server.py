@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
+from consumers.experiments import Experiment
 from consumers.image_features.fetching import ImageFetcher
 from consumers.image_features.settings import ImageSettings
 from consumers.runtime.health import HealthServer
@@ -33,7 +34,6 @@ from storefront.api.settings import ApiSettings
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
 from storefront.configuration import StorefrontConfiguration
-from storefront.experiments.model import Experiment
 from storefront.image_search import FollowedImageSearch
 from storefront.lists import ListTable
 from storefront.products import ProductTable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from consumers.experiments import Experiment, label
 from schemas.events import Kind
-from storefront.experiments.model import Experiment, label
 from storefront.shelf_items import ShelfRequest
 from storefront.wording import PRODUCT_KINDS, SHOP_KINDS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from consumers.experiments import Experiment
 from consumers.runtime.records import Record
 from recsys.evaluation.experiments import ExperimentReport, ExperimentTally
 from schemas.codec import decoder
@@ -11,7 +12,6 @@ from schemas.errors import ContractError
 from schemas.events import Event, Impression, Purchase, RecommendationOutcome
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import IMPRESSION, PURCHASE, RECOMMENDATION_OUTCOMES
-from storefront.experiments.model import Experiment
 from storefront.following import TopicFollower
 
 _READ = {topic.name: decoder(topic.name) for topic in (IMPRESSION, PURCHASE, RECOMMENDATION_OUTCOMES)}

@@ -23,9 +23,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from consumers.scheduled import Frozen, Id, Scheduled
 from schemas.events import ProductCreated
 from storefront.errors import RulesError
-from storefront.scheduled import Frozen, Id, Scheduled
 
 MAX_RULES = 1_000
 

@@ -15,12 +15,12 @@ from typing import Any, cast
 import pytest
 from kafka import KafkaProducer
 
+from consumers.experiments import Experiment
 from schemas.codec import decode, encode, topic_of
 from schemas.events import CartAdd, Click, Event, Impression, Purchase, RecommendationOutcome
 from schemas.kafka_settings import KafkaSettings
 from schemas.keys import key_of
 from schemas.topics import RECOMMENDATION_OUTCOMES
-from storefront.experiments.model import Experiment
 from storefront.following import TopicFollower
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

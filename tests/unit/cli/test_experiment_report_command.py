@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from consumers.experiments import Experiment
 from consumers.runtime.records import Record
 from recsys.evaluation.experiments import ExperimentReport, ExperimentTally
 from schemas.codec import encode, topic_of
 from schemas.errors import ConfigurationError
 from schemas.events import Event, Impression, RecommendationOutcome
 from schemas.keys import key_of
-from storefront.experiments.model import Experiment
 from storefront.experiments.reading import take
 
 command: Any = import_module("cli.experiment")

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from kafka.errors import KafkaTimeoutError
 
+from consumers.experiments import Experiment
 from consumers.image_features.settings import ImageSettings
 from consumers.runtime.records import Record
 from schemas.codec import encode, topic_of
@@ -26,7 +27,6 @@ from storefront.api.settings import ApiSettings, RateLimits, WriteLimits
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
 from storefront.configuration import StorefrontConfiguration
-from storefront.experiments.model import Experiment
 from storefront.lists import ListTable
 from storefront.products import ProductTable
 from storefront.tables import Currency, MemoryTables

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from consumers.experiments import HOLDOUT, Experiment
 from schemas.codec import decode
 from storefront.api.settings import ApiSettings
-from storefront.experiments.model import HOLDOUT, Experiment
 
 EXPERIMENT = Experiment.model_validate(
     {

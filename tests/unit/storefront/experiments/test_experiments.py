@@ -6,17 +6,24 @@ from typing import Any
 
 import pytest
 
+from consumers.configuration import load
+from consumers.experiments import HOLDOUT, Experiment
+from consumers.stages import make_stage
+from recsys.experiments import dealt
 from schemas.errors import ConfigurationError
 from schemas.events import Kind
 from storefront.configuration import load_storefront
 from storefront.experiments.assignment import assign
-from storefront.experiments.model import HOLDOUT, Experiment
 from storefront.shelf_items import ShelfRequest
 
 AB: dict[str, Any] = {"name": "test", "variants": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}]}
 REPLACING: dict[str, Any] = {
     **AB,
     "variants": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5, "replace": {"similar": "viewed-next"}}],
+}
+BLENDING: dict[str, Any] = {
+    "variants": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5, "blend": {"sessions": 2.0}}],
+    "holdout": 0.2,
 }
 
 
@@ -61,6 +68,9 @@ def test_another_experiment_deals_the_same_shoppers_anew() -> None:
             "not about",
         ),
         ({"starts_at": "2026-11-01T00:00:00"}, "give the offset from UTC too"),
+        ({"variants": [{"name": "a", "share": 1, "blend": {"magic": 1.0}}], "holdout": 0.1}, "no scorer magic"),
+        ({**BLENDING, "kinds": ["similar"]}, "a shopper has one for-you list"),
+        ({**BLENDING, "placements": ["home"]}, "a shopper has one for-you list"),
     ],
 )
 def test_what_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
@@ -129,3 +139,32 @@ def test_the_schedule_holds() -> None:
     labels = [assign([one], [ShelfRequest(Kind.TRENDING)], "", "u", at_ms)[0].variant for at_ms in (9_999, 20_000)]
     assert labels == ["", ""]
     assert assign([one], [ShelfRequest(Kind.TRENDING)], "", "u", 10_000)[0].variant.startswith("test:")
+
+
+def test_lists_are_dealt_as_shelves_are_named() -> None:
+    one = experiment(**BLENDING, kinds=["for-you"], starts_at="2026-11-01T00:00:00+01:00")
+    trial = one.trial()
+    assert trial.blends == {"b": {"sessions": 2.0}}
+    assert (trial.starts_ms, trial.ends_ms > 2**46) == (1_793_487_600_000, True)
+    for number in range(50):
+        (shown,) = assign([one], [ShelfRequest("for-you", f"u{number}")], "home", f"u{number}", trial.starts_ms)
+        assert shown.variant == f"test:{dealt(trial.name, trial.shares, f'u{number}')}"
+
+
+def test_the_stage_that_makes_lists_knows_the_experiments(tmp_path: Path) -> None:
+    (tmp_path / "recsys.toml").write_text(
+        """
+        [[experiments]]
+        name = "blend-test"
+        kinds = ["for-you"]
+        variants = [
+            { name = "a", share = 0.5 },
+            { name = "b", share = 0.5, blend = { similar = 2.0 } },
+        ]
+        [interactions.blend]
+        similar = 0
+        """
+    )
+    configuration = load({}, tmp_path)
+    with pytest.raises(ConfigurationError, match="variant b of blend-test weighs similar"):
+        make_stage("interactions", configuration)

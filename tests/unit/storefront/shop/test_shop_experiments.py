@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from storefront.experiments.model import HOLDOUT, Experiment
+from consumers.experiments import HOLDOUT, Experiment
 
 VARIANTS = [
     {"name": "a", "share": 0.5},

@@ -8,6 +8,8 @@ variants = [
     { name = "a", share = 0.5 },
     { name = "b", share = 0.5, replace = { viewed-next = "bought-together" } },
 ]
+
+The storefront shows variants; a variant's ``blend`` is what the interactions stage makes for-you lists by.
 """
 
 from __future__ import annotations
@@ -15,26 +17,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from itertools import combinations
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from consumers.interactions.settings import BlendSettings
+from consumers.scheduled import Frozen, KindName, Scheduled
+from recsys.experiments import BlendTrial, dealt
 from schemas.events import Kind
-from storefront.scheduled import Frozen, KindName, Scheduled
-from storefront.wording import PRODUCT_KINDS
 
 HOLDOUT = "holdout"
 """Name of those who are shown what is popular alone."""
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-_BITS = 53
 
 
 class Variant(Frozen):
-    """What a share of the shoppers see; without ``replace`` what everybody saw, but for rules that name it."""
+    """What a share of the shoppers see; alone, what everybody saw, but for rules that name it."""
 
     name: _Name
     share: float = Field(gt=0, le=1, description="of the shoppers that are not held out")
@@ -42,11 +45,21 @@ class Variant(Frozen):
         default_factory=dict, description="kinds of list, and which are shown in their place"
     )
 
+    blend: Mapping[str, Weight] = Field(
+        default_factory=dict,
+        description="weights of scorers, as in interactions.blend, for for-you lists from a shopper's first event "
+        "in the experiment on; those that are not named stay as they are",
+    )
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         for asked, shown in self.replace.items():
-            if shown in PRODUCT_KINDS and asked not in PRODUCT_KINDS:
+            if shown in Kind.OF_PRODUCTS and asked not in Kind.OF_PRODUCTS:
                 raise ValueError(f"{shown} is a list of a product, which {asked} is not about")
+        unknown = sorted(self.blend.keys() - BlendSettings.model_fields.keys())
+        if unknown:
+            known = ", ".join(BlendSettings.model_fields)
+            raise ValueError(f"there is no scorer {', '.join(unknown)}; there are {known}")
         return self
 
 
@@ -70,9 +83,19 @@ class Experiment(Scheduled):
         total = math.fsum(variant.share for variant in self.variants)
         if not math.isclose(total, 1.0, abs_tol=1e-6):
             raise ValueError(f"the shares of the variants add up to {total:g}, not to 1")
+        if self.has_blends and (self.placements or (self.kinds and Kind.FOR_YOU not in self.kinds)):
+            raise ValueError(
+                "a shopper has one for-you list: with a blend, kinds include for-you, if any, and no "
+                "placements are named"
+            )
         if self.control and self.control not in (*names, HOLDOUT):
             raise ValueError(f"control is {self.control}, which is no variant")
         return self
+
+    @property
+    def has_blends(self) -> bool:
+        """True where variants weigh scorers in other ways."""
+        return any(variant.blend for variant in self.variants)
 
     @property
     def control_name(self) -> str:
@@ -81,21 +104,24 @@ class Experiment(Scheduled):
 
     def shares(self) -> dict[str, float]:
         """Expected share of all shoppers of each variant, the holdout last where there is one."""
-        shares = {variant.name: variant.share * (1 - self.holdout) for variant in self.variants}
-        return shares | ({HOLDOUT: self.holdout} if self.holdout > 0 else {})
+        shares = self._dealing()
+        held_out = shares.pop(HOLDOUT, None)
+        return shares if held_out is None else shares | {HOLDOUT: held_out}
 
     def variant_of(self, shopper: str) -> str:
         """Name of the variant that a shopper sees, or ``holdout``; the same for as long as the shares are."""
-        place = _place(self.name, shopper)
-        reached = 0.0
-        for name, share in (
-            (HOLDOUT, self.holdout),
-            *((v.name, v.share * (1 - self.holdout)) for v in self.variants),
-        ):
-            reached += share
-            if place < reached:
-                return name
-        return self.variants[-1].name
+        return dealt(self.name, self._dealing(), shopper)
+
+    def trial(self) -> BlendTrial:
+        """The experiment as the core has it, for its blends."""
+        blends = {variant.name: dict(variant.blend) for variant in self.variants if variant.blend}
+        starts_ms, ends_ms = (round(1_000 * (at - _EPOCH).total_seconds()) for at in _span(self))
+        return BlendTrial(self.name, self._dealing(), blends, starts_ms, ends_ms)
+
+    def _dealing(self) -> dict[str, float]:
+        """Shares in the order in which shoppers are dealt."""
+        held_out = {HOLDOUT: self.holdout} if self.holdout > 0 else {}
+        return held_out | {variant.name: variant.share * (1 - self.holdout) for variant in self.variants}
 
     def shown_kind(self, variant: str, kind: str) -> str:
         """Which kind of list a variant shows where another is asked for."""
@@ -139,9 +165,3 @@ Experiments = Annotated[tuple[Experiment, ...], AfterValidator(_apart)]
 
 def _span(experiment: Experiment) -> tuple[datetime, datetime]:
     return experiment.starts_at or _EVER[0], experiment.ends_at or _EVER[1]
-
-
-def _place(experiment: str, shopper: str) -> float:
-    """Where a shopper stands from 0 to 1, evenly, and in each experiment anew."""
-    data = f"{experiment}\0{shopper}".encode(errors="surrogatepass")
-    return (int.from_bytes(blake2b(data, digest_size=8).digest(), "big") >> (64 - _BITS)) / (1 << _BITS)
