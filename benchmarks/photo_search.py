@@ -21,6 +21,7 @@ from consumers.image_features.encoder import Encoder
 from consumers.image_features.photo_search import PhotoSearch
 from recsys.neighbours import Changes, Neighbour
 from recsys.neighbours.by_encoder import Feature
+from recsys.neighbours.pairing import Traits
 from recsys.neighbours.vector_search import VectorSearch
 
 _LOAD_BATCH = 4_000
@@ -47,8 +48,8 @@ def bench_photo_search(
     vectors = synthetic_vectors(encoder.dimensions, seed=1)
     for at in range(0, bench.products, _LOAD_BATCH):
         rows = {f"p{at + n}": row for n, row in enumerate(vectors(min(_LOAD_BATCH, bench.products - at)))}
-        categories = {product_id: str(n % _CATEGORIES) for n, product_id in enumerate(rows)}
-        search.apply(Changes(rows, categories=categories))
+        traits = {product_id: Traits(str(n % _CATEGORIES)) for n, product_id in enumerate(rows)}
+        search.apply(Changes(rows, traits=traits))
         on_progress(min(at + _LOAD_BATCH, bench.products), bench.products)
 
     def nearest(feature: Feature, count: int, category: str | None) -> list[Neighbour]:

@@ -59,6 +59,8 @@ def _why_no_product_list(kind: str, facts: Facts) -> str:
             return "the product was retired; publish it again to bring it back"
         refusal = f"; {_refusal(facts.refused)}" if facts.refused is not None else ""
         return f"no such product was published{refusal}"
+    if kind == Kind.COMPLETE_THE_LOOK:
+        return "no product with a picture goes with it, or similar_products.complete_the_look is not set"
     if kind != Kind.SIMILAR:
         return "nobody has viewed or bought it together with another product that can be recommended yet"
     if facts.has_feature:

@@ -18,7 +18,7 @@ from schemas.events import CartAdd, Kind, Purchase
 from storefront.wording import Name, duration_text, list_name, printable, reason_text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_SHORT_KINDS = {Kind.VIEWED_NEXT: "next", Kind.BOUGHT_TOGETHER: "together"}
+_SHORT_KINDS = {Kind.VIEWED_NEXT: "next", Kind.BOUGHT_TOGETHER: "together", Kind.COMPLETE_THE_LOOK: "look"}
 _TOP_ROWS = 9
 _WIDE = 100
 _TALL = 32

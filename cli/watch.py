@@ -29,6 +29,7 @@ class ListKind(StrEnum):
     for_you = "for-you"
     trending = "trending"
     popular = "popular"
+    complete_the_look = "complete-the-look"
 
 
 def watch(

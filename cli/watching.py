@@ -24,6 +24,7 @@ KIND_STYLES = {
     Kind.FOR_YOU: "green",
     Kind.TRENDING: "yellow",
     Kind.POPULAR: "yellow",
+    Kind.COMPLETE_THE_LOOK: "cyan",
 }
 
 

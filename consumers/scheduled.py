@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from schemas.events import MAX_ID_BYTES
 
 Id = Annotated[str, Field(max_length=MAX_ID_BYTES)]
-KindName = Literal["similar", "viewed-next", "bought-together", "for-you", "trending", "popular"]
+KindName = Literal[
+    "similar", "viewed-next", "bought-together", "for-you", "trending", "popular", "complete-the-look"
+]
 
 
 class Frozen(BaseModel):

@@ -53,6 +53,8 @@ class Kind:
     OF_PRODUCTS = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER)
     """Those whose subject is a product."""
     ALL = (*OF_PRODUCTS, FOR_YOU, TRENDING, POPULAR)
+    COMPLETE_THE_LOOK = "complete-the-look"
+    ALL = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER, FOR_YOU, TRENDING, POPULAR, COMPLETE_THE_LOOK)
 
 
 class Reason:
@@ -70,6 +72,7 @@ class Reason:
     SHOPPERS_LIKE_YOU = "shoppers-like-you"
     YOUR_TASTE = "your-taste"
     PINNED = "pinned"
+    COMPLETES_THE_LOOK = "completes-the-look"
 
     ALL = (
         LOOKS_LIKE,

@@ -20,6 +20,7 @@ _REASONS = {
     Reason.NEW: ("new in {}", "new in the shop"),
     Reason.SHOPPERS_LIKE_YOU: ("shoppers like you, after {}", "shoppers like you viewed it"),
     Reason.YOUR_TASTE: ("like {}, to your taste", "to your taste"),
+    Reason.COMPLETES_THE_LOOK: ("goes with {}", "goes with it"),
     Reason.PINNED: ("picked by the shop", "picked by the shop"),
 }
 _ABOUT_CATEGORIES = frozenset({Reason.TRENDING, Reason.POPULAR, Reason.NEW})
@@ -27,9 +28,12 @@ _ABOUT_PRODUCTS = {
     Kind.SIMILAR: "looks like",
     Kind.VIEWED_NEXT: "viewed after",
     Kind.BOUGHT_TOGETHER: "bought with",
+    Kind.COMPLETE_THE_LOOK: "completes the look of",
 }
 PRODUCT_KINDS = Kind.OF_PRODUCTS
 """The kinds of list whose subject is a product."""
+PAGE_KINDS = (Kind.SIMILAR, Kind.VIEWED_NEXT, Kind.BOUGHT_TOGETHER)
+"""Those of them that every shop has, so that a product's page shows them unless it is told which."""
 SHOP_KINDS = (Kind.TRENDING, Kind.POPULAR)
 """The kinds of list whose subject is a category, or nothing for the whole shop."""
 

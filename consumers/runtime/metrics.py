@@ -162,7 +162,7 @@ class StageMetrics:
             by_kind.setdefault(kind, []).append(caused_at_ms)
         for kind, causes in by_kind.items():
             self._lists.labels(self._stage, kind).inc(len(causes))
-            if kind == Kind.SIMILAR:
+            if kind in {Kind.SIMILAR, Kind.COMPLETE_THE_LOOK}:
                 freshness = self._product_freshness.labels(self._stage)
             else:
                 freshness = self._event_freshness.labels(self._stage, kind)

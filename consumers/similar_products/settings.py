@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,11 +10,34 @@ from pydantic import BaseModel, ConfigDict, Field
 from consumers.similar_products.qdrant import QdrantRows, connect
 from recsys.neighbours import ApproximateIndex, ApproximateSettings, ExactIndex, ExactSettings, NeighbourIndex
 from recsys.neighbours.graph import NearRows, NearVectors
+from recsys.neighbours.pairing import PairRules
 
 _SMALLEST_GRAPH = 1_000
 """Products to learn from what the graph's directions are."""
 LEARN_AT = (1_000, 4_000, 12_000)
 """Later it would change little, and all lists would have to be found again."""
+
+
+class LookSettings(BaseModel):
+    """Lists of kind complete-the-look: products that look alike, and go together by attributes.
+
+    They take an index of their own, with as much memory as that of similar products.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    same_attributes: tuple[str, ...] = Field(
+        min_length=1,
+        description="attributes that both have the same values of, such as collection or style",
+    )
+    scope: Literal["other", "any"] = Field(
+        default="other", description="of which categories: others than the product's own, or any"
+    )
+    price_factor: float | None = Field(default=None, ge=1, description="as for similar products")
+
+    def rules(self) -> PairRules:
+        """Which products are listed with which."""
+        return PairRules(self.scope, True, inf if self.price_factor is None else self.price_factor)
 
 
 class SimilarProductsSettings(BaseModel):
@@ -36,6 +60,19 @@ class SimilarProductsSettings(BaseModel):
     )
     scope: Literal["any", "same", "other"] = Field(
         default="any", description="of which categories similar products are: any, the product's own, or others"
+    )
+    price_factor: float | None = Field(
+        default=None,
+        ge=1,
+        description="how many times a product's price the prices in its list may be, up or down; unset: any price",
+    )
+    required_attributes: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="attributes that a product needs, each with one of these values, to stand in lists: "
+        '{"published": ["yes"]}',
+    )
+    complete_the_look: LookSettings | None = Field(
+        default=None, description="a second list, of what goes with a product; unset: none"
     )
     near_duplicate_cosine: float = Field(
         default=0.985,
@@ -61,12 +98,21 @@ class SimilarProductsSettings(BaseModel):
         return LEARN_AT if self.correct_hubs else ()
 
     def make_index(self, dimensions: int) -> NeighbourIndex:
-        """An empty index of vectors of so many dimensions."""
+        """An empty index of vectors of so many dimensions, for similar products."""
+        price_factor = inf if self.price_factor is None else self.price_factor
+        return self._make_index(dimensions, PairRules(self.scope, price_factor=price_factor))
+
+    def make_look_index(self, dimensions: int) -> NeighbourIndex:
+        """The same for what completes a look."""
+        rules = PairRules() if self.complete_the_look is None else self.complete_the_look.rules()
+        return self._make_index(dimensions, rules)
+
+    def _make_index(self, dimensions: int, rules: PairRules) -> NeighbourIndex:
         exact = ExactSettings(
             self.list_length,
             self.margin,
             self.storage,
-            scope=self.scope,
+            rules=rules,
             near_duplicate=self.near_duplicate_cosine,
             spare=self.spare if self.near_duplicate_cosine <= 1 else 0,
         )

@@ -10,41 +10,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
+from consumers.similar_products.assortment import Assortment
 from consumers.similar_products.corrections import from_state, to_state
+from consumers.similar_products.list_kind import ListKind
 from consumers.similar_products.settings import SimilarProductsSettings
-from recsys.catalogue import Catalogue
-from recsys.neighbours import Neighbour
 from recsys.neighbours.by_encoder import Feature, NeighboursByEncoder
 from recsys.neighbours.feature_vectors import InvalidVectorError, read_feature
+from recsys.neighbours.hubness import Correction
 from schemas.errors import InvalidEventError
-from schemas.events import ImageFeature, Kind, ListedProduct, Reason, RecommendationUpdated
+from schemas.events import ImageFeature, Kind
 from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED, SIMILAR_STATE
 
 _MEASURED_EVERY = 50
 """Batches from one measurement to the next."""
-_OWN_LISTS = f"{Kind.SIMILAR}:"
-
-
-class _Published(NamedTuple):
-    """A list as readers have it."""
-
-    revision: int
-    content: int
-    """Hash of products and scores."""
-    encoder_id: str
+_OWN_KINDS = frozenset({Kind.SIMILAR, Kind.COMPLETE_THE_LOOK})
 
 
 class SimilarProductsStage(Stage):
     """Keeps every product's nearest neighbours, and publishes each list that changes.
 
-    Products in the catalogue have a list, and those of them in stock stand in lists. A list without products is
-    withdrawn. A product is compared with those that the same encoder looked at. One whose latest feature cannot be
-    read has none.
+    Where the shop wants it, what completes a look is kept beside: a list of another kind, by other rules. Lists of
+    a kind that is no longer wanted are withdrawn.
+
+    Products in the catalogue have a list, and those that may be considered stand in lists. A list without
+    products is withdrawn. A product is compared with those that the same encoder looked at. One whose latest
+    feature cannot be read has none.
 
     ``encoder_id`` is the encoder that the shop wants (see ``NeighboursByEncoder``): lists change over to it in one
     transaction once every product is dealt with. Lists say their encoder, so a restart goes on as it was.
@@ -62,9 +56,13 @@ class SimilarProductsStage(Stage):
     def __init__(self, settings: SimilarProductsSettings | None = None, encoder_id: str | None = None) -> None:
         self._settings = settings or SimilarProductsSettings()
         self._wanted = encoder_id
-        self._catalogue = Catalogue()
-        self._neighbours = self._empty()
-        self._published: dict[str, _Published] = {}
+        look = self._settings.complete_the_look
+        self._assortment = Assortment(
+            self._settings.required_attributes, () if look is None else look.same_attributes
+        )
+        self._similar = ListKind(Kind.SIMILAR, self._empty)
+        self._looks = ListKind(Kind.COMPLETE_THE_LOOK, self._empty_looks)
+        self._wanted_kinds = [self._similar] if look is None else [self._similar, self._looks]
         self._newest = NO_CAUSE
         self._unconfirmed: set[str] = set()
         self._unconfirmed_corrections: set[str] = set()
@@ -73,7 +71,7 @@ class SimilarProductsStage(Stage):
 
     def wants(self, topic: str, key: str) -> bool:
         """Of recommendation-updated, only the stage's own lists."""
-        return topic != RECOMMENDATION_UPDATED.name or key.startswith(_OWN_LISTS)
+        return topic != RECOMMENDATION_UPDATED.name or key.partition(":")[0] in _OWN_KINDS
 
     def capacity(self) -> int:
         """As many features as are compared in a few passes over the catalogue."""
@@ -86,7 +84,7 @@ class SimilarProductsStage(Stage):
         at = 0
         while at < len(messages):
             part = messages[at : at + self._room(len(messages))]
-            left |= self._apply(self._read(part, out), self._listable(message.key for message in part))
+            left |= self._apply(self._read(part, out), [message.key for message in part])
             self._learn(causes[part[-1].key], out)
             at += len(part)
         self._publish(left, causes, out)
@@ -96,10 +94,10 @@ class SimilarProductsStage(Stage):
         """Take the catalogue as it is now; lists change where a product comes, goes, or is out of stock."""
         causes: dict[str, Cause] = {}
         for message in messages:
-            if self._catalogue.put(message.key, message.value) is not None:
+            if self._assortment.put(message.key, message.value):
                 causes[message.key] = self._cause_of(message)
         if self._owner and causes:
-            self._apply({}, self._listable(causes))
+            self._apply({}, causes)
             self._publish(causes, causes, out)
 
     def restore(self, messages: Sequence[AnyMessage]) -> None:
@@ -111,48 +109,59 @@ class SimilarProductsStage(Stage):
                 self._cause_of(message)
             elif message.topic == SIMILAR_STATE.name:
                 self._restore_correction(message)
-            elif message.value is None:
-                self._published.pop(message.key.removeprefix(_OWN_LISTS), None)
             else:
-                self._published[message.value.subject] = _published(message.value)
+                kind, _, subject = message.key.partition(":")
+                (self._similar if kind == Kind.SIMILAR else self._looks).restore(subject, message.value)
         self._unconfirmed.difference_update(message.key for message in features)
-        self._apply(self._read(features, None), self._listable(message.key for message in features))
+        self._apply(self._read(features, None), [message.key for message in features])
 
     def restored(self, partitions: Sequence[int], out: Outbox) -> None:
         """Begin to publish, with the lists that are not as they should be."""
         if not partitions:
             return
         self._owner = True
-        served = Counter(list_.encoder_id for list_ in self._published.values() if list_.encoder_id)
+        served = Counter(list_.encoder_id for list_ in self._similar.published.values() if list_.encoder_id)
         if served:
-            self._neighbours.serve(max(served, key=lambda encoder_id: (served[encoder_id], encoder_id)))
-        self._apply(dict.fromkeys(self._unconfirmed | set(self._neighbours.misfits())), {})
-        self._apply({}, self._listable(self._neighbours))
+            for each in self._wanted_kinds:
+                each.neighbours.serve(max(served, key=lambda encoder_id: (served[encoder_id], encoder_id)))
+        neighbours = self._similar.neighbours
+        self._apply(dict.fromkeys(self._unconfirmed | set(neighbours.misfits())), ())
+        self._apply({}, neighbours)
         self._unconfirmed.clear()
         for encoder_id in self._unconfirmed_corrections:
-            self._neighbours.correct(encoder_id, None)
+            self._correct(encoder_id, None)
         self._unconfirmed_corrections.clear()
         self._learn(self._newest, out)
-        self._publish({*self._neighbours, *self._published}, {}, out)
+        self._publish({*neighbours, *self._similar.published, *self._looks.published}, {}, out)
 
     def revoke(self, partitions: Sequence[int]) -> None:
         """Stop publishing. Lists stay, to save their computation: a restore confirms or corrects them."""
         self._owner = False
-        self._published.clear()
-        self._unconfirmed = set(self._neighbours)
-        self._unconfirmed_corrections = set(self._neighbours.corrections)
+        self._similar.published.clear()
+        self._looks.published.clear()
+        self._unconfirmed = set(self._similar.neighbours)
+        self._unconfirmed_corrections = set(self._similar.neighbours.corrections)
 
     def _empty(self) -> NeighboursByEncoder:
         return NeighboursByEncoder(self._settings.make_index, self._settings.learn_at(), self._wanted)
 
+    def _empty_looks(self) -> NeighboursByEncoder:
+        return NeighboursByEncoder(self._settings.make_look_index, (), self._wanted)
+
     def _room(self, messages: int) -> int:
         """How many of so many messages can be taken before it may be due to learn something."""
-        return int(max(1, min(self._neighbours.room(), messages)))
+        return int(max(1, min(self._similar.neighbours.room(), messages)))
 
     def _learn(self, cause: Cause, out: Outbox) -> None:
         """Where there are so many features that it is due, learn what corrects hubs; all lists follow."""
-        for encoder_id, correction in self._neighbours.learn().items():
+        for encoder_id, correction in self._similar.neighbours.learn().items():
             out.publish(to_state(encoder_id, correction, cause))
+            for each in self._wanted_kinds[1:]:
+                each.neighbours.correct(encoder_id, correction)
+
+    def _correct(self, encoder_id: str, correction: Correction | None) -> None:
+        for each in self._wanted_kinds:
+            each.neighbours.correct(encoder_id, correction)
 
     def _restore_correction(self, message: AnyMessage) -> None:
         try:
@@ -160,14 +169,14 @@ class SimilarProductsStage(Stage):
         except InvalidEventError:
             correction = None  # it is learnt again
         self._unconfirmed_corrections.discard(message.key)
-        known = self._neighbours.corrections.get(message.key)
+        known = self._similar.neighbours.corrections.get(message.key)
         if known != correction and self._settings.correct_hubs:
-            self._neighbours.correct(message.key, correction)
+            self._correct(message.key, correction)
 
     def _measure(self, out: Outbox) -> None:
         """Now and then, for it looks at every list."""
         self._until_measured -= 1
-        condition = self._neighbours.condition() if self._until_measured <= 0 else None
+        condition = self._similar.neighbours.condition() if self._until_measured <= 0 else None
         if condition is not None:
             self._until_measured = _MEASURED_EVERY
             out.measure("neighbour_recall", condition.recall)
@@ -186,7 +195,7 @@ class SimilarProductsStage(Stage):
             features[message.key] = None
             if value is None:
                 continue
-            dimensions = usual.get(value.encoder_id) or self._neighbours.dimensions(value.encoder_id)
+            dimensions = usual.get(value.encoder_id) or self._similar.neighbours.dimensions(value.encoder_id)
             try:
                 feature = read_feature(value, None if out is None else dimensions)
             except InvalidVectorError as error:
@@ -197,19 +206,19 @@ class SimilarProductsStage(Stage):
                 usual[value.encoder_id] = len(feature.vector)
         return features
 
-    def _listable(self, product_ids: Iterable[str]) -> dict[str, bool]:
-        return {product_id: self._catalogue.is_recommendable(product_id) for product_id in product_ids}
-
-    def _categories(self, product_ids: Iterable[str]) -> dict[str, str]:
-        return {product_id: self._catalogue.category_of(product_id) or "" for product_id in product_ids}
-
-    def _apply(self, features: Mapping[str, Feature | None], listable: Mapping[str, bool]) -> set[str]:
-        categories = {} if self._settings.scope == "any" else self._categories(listable)
+    def _apply(self, features: Mapping[str, Feature | None], product_ids: Iterable[str]) -> set[str]:
+        """Take features, and what the catalogue says of products; returns those that left an index."""
+        product_ids = list(product_ids)
+        listable, traits = self._assortment.listable(product_ids), self._assortment.traits(product_ids)
+        left: set[str] = set()
         try:
-            return self._neighbours.apply(features, listable, categories)
+            for each in self._wanted_kinds:
+                left |= each.neighbours.apply(features, listable, traits)
         except Exception:
-            self._neighbours = self._empty()  # it may be half changed; what restores it begins with nothing
+            for each in self._wanted_kinds:
+                each.begin_anew()  # it may be half changed; what restores it begins with nothing
             raise
+        return left
 
     def _cause_of(self, message: AnyMessage) -> Cause:
         value = message.value
@@ -223,38 +232,6 @@ class SimilarProductsStage(Stage):
     def _publish(self, also: Collection[str], causes: Mapping[str, Cause], out: Outbox) -> None:
         """Publish what changed; ``also`` names products whose list may be due for another reason."""
         newest = max(causes.values(), default=self._newest)
-        self._neighbours.settle()
-        for product_id in sorted({*self._neighbours.take_changed(), *also}):
-            items = self._neighbours.neighbours(product_id) if product_id in self._catalogue else []
-            earlier = self._published.get(product_id)
-            if items:
-                involved = [causes[i] for i in (product_id, *(item.product_id for item in items)) if i in causes]
-                cause = max(involved, default=newest)
-                update = _update(product_id, earlier, items, cause, self._neighbours.encoder_of(product_id))
-                published = _published(update)
-                if earlier is None or published[1:] != earlier[1:]:
-                    out.publish(update)
-                    self._published[product_id] = published
-            elif earlier is not None:
-                out.retract(RECOMMENDATION_UPDATED, _OWN_LISTS + product_id)
-                del self._published[product_id]
-
-
-def _update(
-    product_id: str, earlier: _Published | None, items: Sequence[Neighbour], cause: Cause, encoder_id: str
-) -> RecommendationUpdated:
-    return RecommendationUpdated(
-        kind=Kind.SIMILAR,
-        subject=product_id,
-        revision=1 if earlier is None else earlier.revision + 1,
-        items=tuple(ListedProduct(item.product_id, item.score, Reason.LOOKS_LIKE, product_id) for item in items),
-        event_time_ms=cause.event_time_ms,
-        caused_by=cause.caused_by,
-        caused_at_ms=cause.caused_at_ms,
-        encoder_id=encoder_id,
-    )
-
-
-def _published(update: RecommendationUpdated) -> _Published:
-    content = hash(tuple((item.product_id, item.score) for item in update.items))
-    return _Published(update.revision, content, update.encoder_id)
+        for each in (self._similar, self._looks):
+            each.neighbours.settle()
+            each.publish({*each.neighbours.take_changed(), *also}, self._assortment, causes, newest, out)

@@ -20,7 +20,7 @@ _ROWS_EACH = 256
 """How many times fewer searches are checked than there are products: a check costs as much as so many rows."""
 _OFTENEST = 64
 _WIDER = 6
-"""Times as many products looked at where only some of them are in a list's scope."""
+"""Times as many products looked at where only some of them may be in a list."""
 _FORGET = 0.98
 """What a check weighs after the next one."""
 
@@ -107,16 +107,17 @@ class ApproximateIndex(ExactIndex):
             return super()._pairs(task)
         queries = np.column_stack([task.queries @ self._directions, np.ones(len(task.queries))])
         wanted = max(self._approximate.looked_at, task.count + 1)
-        if task.scope != "any":
+        limited = not task.traits.rules.none
+        if limited:
             wanted *= _WIDER
         entered = max(wanted, self._approximate.entered) if task.entering else wanted
         near = self._graph.near(queries.astype(np.float32), entered, self._approximate.effort)
         near[near == task.rows[:, None]] = -1
         numbers = np.broadcast_to(np.arange(len(near))[:, None], near.shape)
         there = near >= 0
-        if task.scope != "any" and len(task.own_groups):
-            same = task.groups[near] == task.own_groups[:, None]
-            there &= same if task.scope == "same" else ~same
+        outside = task.traits.outside(task.rows, near)
+        if outside is not None:
+            there &= ~outside
         search = there & task.candidates[near]
         search[: task.searching], search[:, wanted:] = False, False
         enter = np.zeros_like(there)
@@ -137,7 +138,7 @@ class ApproximateIndex(ExactIndex):
         exactly = task.alone(number)
         there = self._candidates.copy()
         there[task.rows[number]] = False
-        outside = exactly.outside(0, len(there))
+        outside = task.traits.outside(exactly.rows, slice(0, len(there)))
         if outside is not None:
             there &= ~outside[0]
         right = set(_best(exactly, np.flatnonzero(there), self._shown))

@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys.neighbours.hubness import Correction, learn_correction
 from recsys.neighbours.index import Changes, Neighbour, NeighbourIndex, Vector
+from recsys.neighbours.pairing import Traits
 
 _AT_ONCE = 1_024
 """Features corrected at once, so that memory stays bounded."""
@@ -113,7 +114,7 @@ class NeighboursByEncoder:
         self,
         features: Mapping[str, Feature | None],
         listable: Mapping[str, bool],
-        categories: Mapping[str, str] | None = None,
+        traits: Mapping[str, Traits] | None = None,
     ) -> set[str]:
         """Take the latest features, None where there is none any more, and what may stand in lists.
 
@@ -136,7 +137,7 @@ class NeighboursByEncoder:
                 self._features[space].pop(product_id, None)
             self._features[space].update(vectors[space])
             corrected, penalties = self._corrected(space, vectors[space])
-            index.apply(Changes(corrected, removed[space], listable, categories or {}, penalties))
+            index.apply(Changes(corrected, removed[space], listable, traits or {}, penalties))
         return {product_id for ids in removed.values() for product_id in ids}
 
     @property

@@ -27,20 +27,20 @@ class Duplicates:
         self._digest_of: dict[int, bytes] = {}
         self._stale: set[bytes] = set()
 
-    def put(self, row: int, vector: Vector, penalty: float, group: int) -> None:
+    def put(self, row: int, vector: Vector, penalty: float, group: bytes) -> None:
         """A row has a new vector, or another penalty."""
         self.discard(row)
         digest = hashlib.blake2b(vector.tobytes() + struct.pack("d", penalty), digest_size=16).digest()
         self._put(row, digest, group)
 
-    def regroup(self, row: int, group: int) -> None:
+    def regroup(self, row: int, group: bytes) -> None:
         """A row belongs to another group; rows of different groups are no duplicates of each other."""
         digest = self._digest_of[row][:16]
         self.discard(row)
         self._put(row, digest, group)
 
-    def _put(self, row: int, digest: bytes, group: int) -> None:
-        digest += struct.pack("q", group)
+    def _put(self, row: int, digest: bytes, group: bytes) -> None:
+        digest += group
         self._digest_of[row] = digest
         self._rows[digest].add(row)
         self._stale.add(digest)

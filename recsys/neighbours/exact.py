@@ -8,7 +8,7 @@ So lists are the same, bit for bit, however changes were batched, and equal a co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from recsys.neighbours.duplicates import Duplicates, without_near_duplicates
 from recsys.neighbours.index import Changes, Neighbour, Vector
 from recsys.neighbours.lists import Found, Mask, NeighbourLists
+from recsys.neighbours.pairing import PairRules, RowTraits
 from recsys.neighbours.ragged import Ints, Scores, best_first, positions_in_group
-from recsys.neighbours.scan import Float32s, Pairs, Scan, Scope, scan
+from recsys.neighbours.scan import Float32s, Pairs, Scan, scan
 from recsys.neighbours.vectors import VectorRows, squared_lengths
 
 _LOWEST = np.finfo(np.float32).min
@@ -45,8 +46,8 @@ class ExactSettings:
     near_duplicate: float = 2.0
     """Cosine from which two products are the same photograph: neither stands in the other's list, and of several
     the best alone stands in a list. More than 1: none are."""
-    scope: Scope = "any"
-    """Whether lists hold products of all categories, of the product's own, or of the others."""
+    rules: PairRules = field(default_factory=PairRules)
+    """Which products a list may hold."""
     spare: int = 0
     """Products looked at beyond ``list_length``, to stand where near-duplicates would."""
 
@@ -80,8 +81,7 @@ class ExactIndex:
         self._candidates: Mask = np.zeros(capacity, np.bool_)
         """Listable and not hidden: what can stand in a list."""
         self._duplicates = Duplicates(self._settings.same_photographs)
-        self._groups: Ints = np.zeros(capacity, np.int64)
-        self._group_of: dict[str, int] = {"": 0}
+        self._traits = RowTraits(self._settings.rules, capacity)
         self._touched: list[Ints] = []
         self._learn_at = self._settings.sketch_from
 
@@ -113,11 +113,11 @@ class ExactIndex:
         known = {p for p in written if p in row_of}
         gone = self._remove(removed)
         new = self._allocate([p for p in written if p not in known])
-        regrouped = self._set_groups(changes.categories)
+        regrouped = self._traits.put(changes.traits, row_of)
         moved = np.array(sorted({row_of[p] for p in known} | regrouped - set(new.tolist())), np.int64)
         self._write(written, penalties)
         for row in regrouped - {row_of[p] for p in written}:
-            self._duplicates.regroup(row, int(self._groups[row]))
+            self._duplicates.regroup(row, self._traits.key(row))
         self._set_listable(changes)
         searching = np.concatenate([moved, new])
         changed = np.zeros(self._vectors.capacity, np.bool_)
@@ -203,24 +203,11 @@ class ExactIndex:
         self._listable, self._hidden, self._candidates = (
             np.append(mask, more) for mask in (self._listable, self._hidden, self._candidates)
         )
-        self._groups = np.append(self._groups, np.zeros(len(more), np.int64))
+        self._traits.grow(capacity)
         rows = np.array([self._vectors.row_of[product_id] for product_id in ids], np.int64)
         self._listable[rows] = True
-        self._groups[rows] = 0
+        self._traits.clear(rows)
         return rows
-
-    def _set_groups(self, categories: Mapping[str, str]) -> set[int]:
-        """Take the categories of products; returns the rows for which that makes a difference."""
-        changed: set[int] = set()
-        if self._settings.scope == "any":
-            return changed
-        for product_id, category in categories.items():
-            row = self._vectors.row_of.get(product_id)
-            group = self._group_of.setdefault(category, len(self._group_of))
-            if row is not None and self._groups[row] != group:
-                self._groups[row] = group
-                changed.add(row)
-        return changed
 
     def _write(self, vectors: Mapping[str, Vector], penalties: Mapping[str, float]) -> None:
         if vectors:
@@ -230,7 +217,7 @@ class ExactIndex:
             self._learn_at = _LEARN_AGAIN * len(self)
         for product_id, vector in vectors.items():
             row = self._vectors.row_of[product_id]
-            self._duplicates.put(row, vector, penalties.get(product_id, 0.0), int(self._groups[row]))
+            self._duplicates.put(row, vector, penalties.get(product_id, 0.0), self._traits.key(row))
 
     def _learn_sketch(self) -> None:
         self._vectors.learn(_SAMPLE_ROWS)
@@ -285,9 +272,7 @@ class ExactIndex:
             self._vectors.slack(),
             self._vectors.penalties[rows].astype(np.float32),
             self._vectors.penalties.astype(np.float32),
-            self._groups[rows],
-            self._groups,
-            self._settings.scope,
+            self._traits,
         )
         pairs = self._pairs(task)
         enter, near = self._scores(rows, pairs)
@@ -313,18 +298,7 @@ class ExactIndex:
 
     def _fill(self, rows: Ints, found: Found) -> None:
         """Set the lists of ``rows`` from what was found for them."""
-        candidates = self._candidates_for(rows)
-        self._lists.replace(rows, found, candidates, self._vectors.labels)
-
-    def _candidates_for(self, rows: Ints) -> Ints:
-        """How many products may stand in the lists of rows."""
-        everything = int(np.count_nonzero(self._candidates))
-        if self._settings.scope == "any":
-            return everything - self._candidates[rows]
-        per_group = np.bincount(self._groups[self._candidates], minlength=len(self._group_of))[self._groups[rows]]
-        if self._settings.scope == "same":
-            return per_group - self._candidates[rows]
-        return everything - per_group
+        self._lists.replace(rows, found, self._vectors.labels)
 
     def _enter(self, found: Found) -> None:
         order = np.argsort(found.rows, kind="stable")
@@ -347,8 +321,7 @@ class ExactIndex:
             self._vectors.slack(float(np.abs(squared_lengths(vectors) - 1).max())),
             np.empty(0, np.float32),
             self._vectors.penalties.astype(np.float32),
-            np.empty(0, np.int64),
-            self._groups,
+            self._traits,
         )
         pairs = self._pairs(task)
         queries, rows = pairs.near_queries, pairs.near_rows

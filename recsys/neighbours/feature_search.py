@@ -8,6 +8,7 @@ from recsys.catalogue import Catalogue
 from recsys.neighbours.by_encoder import Feature
 from recsys.neighbours.feature_vectors import InvalidVectorError, read_feature
 from recsys.neighbours.index import Changes, Neighbour, Vector
+from recsys.neighbours.pairing import Traits
 from recsys.neighbours.vector_search import VectorSearch
 from schemas.events import ImageFeature, ProductCreated
 
@@ -46,11 +47,11 @@ class FeatureSearch:
                 vectors.setdefault(space, {})[product_id] = feature.vector
         known = features.keys() | products.keys()
         listable = {product_id: self._catalogue.is_recommendable(product_id) for product_id in known}
-        categories = {product_id: self._catalogue.category_of(product_id) or "" for product_id in known}
+        traits = {product_id: Traits(self._catalogue.category_of(product_id) or "") for product_id in known}
         for space in vectors.keys() - self._searches.keys():
             self._searches[space] = VectorSearch(space[1])
         for space, search in self._searches.items():
-            search.apply(Changes(vectors.get(space, {}), (), listable, categories))
+            search.apply(Changes(vectors.get(space, {}), (), listable, traits))
         self._searches = {space: search for space, search in self._searches.items() if len(search)}
 
     def encoders(self) -> dict[str, int]:

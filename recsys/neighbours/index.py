@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.neighbours.pairing import Traits
+
 Vector = NDArray[np.float16]
 
 
@@ -25,7 +27,7 @@ class Changes:
 
     ``vectors`` (float16, all of one length, of length 1 within a hundredth) are those of new products and of
     products that move. ``listable`` says which may stand in lists: a product of which it never said anything may;
-    products that the index does not have are passed over. So it is with ``categories``, which are "" at first.
+    products that the index does not have are passed over. So it is with ``traits``; there are none at first.
 
     ``penalties`` are taken off a product's score wherever it stands in a list: multiples of 1/256 from 0 to 1,
     which come with its vector; 0 where none is given.
@@ -34,7 +36,7 @@ class Changes:
     vectors: Mapping[str, Vector] = field(default_factory=dict)
     removed: Collection[str] = ()
     listable: Mapping[str, bool] = field(default_factory=dict)
-    categories: Mapping[str, str] = field(default_factory=dict)
+    traits: Mapping[str, Traits] = field(default_factory=dict)
     penalties: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -91,13 +91,12 @@ class NeighbourLists:
         passing: Mask = (found.scores > cuts) | ties
         return passing
 
-    def replace(self, rows: Ints, found: Found, candidates: Ints, labels: Ints) -> None:
-        """Set lists from what a search found, the best at least, out of so many ``candidates`` (n,) for each."""
+    def replace(self, rows: Ints, found: Found, labels: Ints) -> None:
+        """Set lists from what a search found: all candidates, or the best at least where they fill a list."""
         self.clear(rows)
         self.cut_scores[rows] = -np.inf
         self._insert(found, labels)
-        partial = rows[candidates > self.lengths[rows]]
-        self._cut_at_last(partial, labels)
+        self._cut_at_last(rows[self.lengths[rows] == self.length_limit], labels)
 
     def merge(self, found: Found, labels: Ints) -> Ints:
         """Let products that are in no list yet into those whose cut they pass; returns the lists' rows."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.neighbours.pairing import RowTraits
 from recsys.neighbours.ragged import Ints, Scores, positions_in_group
 from recsys.neighbours.sketch import LARGEST_REST, rest_of
 from recsys.neighbours.vectors import Matrix, VectorRows
 
 Float32s = NDArray[np.float32]
-Scope = Literal["any", "same", "other"]
 
 _LOWEST = np.finfo(np.float32).min
 _PENDING = 20
@@ -30,7 +29,8 @@ class Scan:
     Those from ``searching`` on look for their ``count`` nearest among ``candidates`` (capacity,). ``scores``
     gives the exact scores of pairs of query numbers and rows, and products are off by no more than ``slack``.
     A score is the cosine less the penalty of the one that is listed: the query where it enters, with its
-    ``own_penalties`` (q,), the row where it is found, with its ``penalties`` (capacity,).
+    ``own_penalties`` (q,), the row where it is found, with its ``penalties`` (capacity,). ``traits`` say
+    which rows a query's own may be listed with.
     """
 
     queries: Matrix
@@ -44,18 +44,7 @@ class Scan:
     slack: float
     own_penalties: Float32s
     penalties: Float32s
-    own_groups: Ints
-    groups: Ints
-    scope: Scope = "any"
-    """With ``same``, only rows whose group (capacity,) is the query's own (q,) are looked at; with ``other``, only
-    the others."""
-
-    def outside(self, start: int, stop: int) -> NDArray[np.bool_] | None:
-        """Which rows of a block (b,) are not in the scope of which query (q,); None where all are."""
-        if self.scope == "any" or not len(self.own_groups):
-            return None
-        same: NDArray[np.bool_] = self.own_groups[:, None] == self.groups[start:stop]
-        return ~same if self.scope == "same" else same
+    traits: RowTraits
 
     def alone(self, number: int) -> Scan:
         """The search of one query."""
@@ -64,7 +53,6 @@ class Scan:
             self,
             queries=self.queries[one],
             rows=self.rows[one],
-            own_groups=self.own_groups[one],
             entering=0,
             searching=0,
             scores=lambda queries, found: self.scores(queries + number, found),
@@ -95,7 +83,7 @@ def scan(vectors: VectorRows, task: Scan, block_rows: int) -> Pairs:
         bounds = queries @ matrix.T
         own = np.flatnonzero((task.rows >= start) & (task.rows < stop))
         bounds[own, task.rows[own] - start] = -np.inf
-        outside = task.outside(start, stop)
+        outside = task.traits.outside(task.rows, slice(start, stop))
         if outside is not None:
             bounds[outside] = -np.inf
         if task.entering:

@@ -59,9 +59,9 @@ class VectorSearch:
         for product_id, listable in changes.listable.items():
             if product_id in row_of:
                 self._findable[row_of[product_id]] = listable
-        for product_id, category in changes.categories.items():
+        for product_id, traits in changes.traits.items():
             if product_id in row_of:
-                self._categories[row_of[product_id]] = self._codes.setdefault(category, len(self._codes))
+                self._categories[row_of[product_id]] = self._codes.setdefault(traits.category, len(self._codes))
 
     def take_changed(self) -> list[str]:
         """There are no lists that change."""

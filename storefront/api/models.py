@@ -10,7 +10,9 @@ from pydantic.config import JsonDict
 from schemas.events import MAX_ID_BYTES
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES)]
-KindName = Literal["similar", "viewed-next", "bought-together", "for-you", "trending", "popular"]
+KindName = Literal[
+    "similar", "viewed-next", "bought-together", "for-you", "trending", "popular", "complete-the-look"
+]
 
 MAX_BATCH = 500
 """Most events or products in one request."""

@@ -14,7 +14,7 @@ from storefront.api.queries import LeanRoute, parameters, query_of, subject_of
 from storefront.api.rendering import json_response
 from storefront.api.state import edge_of
 from storefront.shelves import MAX_ITEMS, Filters, ShelfRequest
-from storefront.wording import PRODUCT_KINDS
+from storefront.wording import PAGE_KINDS, PRODUCT_KINDS
 
 router = APIRouter(tags=["lists"])
 lean_router = APIRouter(tags=["lists"], route_class=LeanRoute)
@@ -89,8 +89,8 @@ class ShownQuery(ListQuery):
 class ProductListsQuery(ShownQuery):
     """Which lists of a product."""
 
-    kinds: Annotated[str, Field(pattern=f"^({'|'.join(PRODUCT_KINDS)})(,({'|'.join(PRODUCT_KINDS)})){{0,2}}$")] = (
-        ",".join(PRODUCT_KINDS)
+    kinds: Annotated[str, Field(pattern=f"^({'|'.join(PRODUCT_KINDS)})(,({'|'.join(PRODUCT_KINDS)})){{0,3}}$")] = (
+        ",".join(PAGE_KINDS)
     )
 
 
@@ -107,7 +107,10 @@ class PageQuery(ShownQuery):
 
     kinds: Kinds
     product: str | None = Field(
-        default=None, min_length=1, max_length=MAX_ID_BYTES, description="of similar, viewed-next, bought-together"
+        default=None,
+        min_length=1,
+        max_length=MAX_ID_BYTES,
+        description="of similar, viewed-next, bought-together, complete-the-look",
     )
     user: str | None = Field(
         default=None, min_length=1, max_length=MAX_ID_BYTES, description="of for-you, and of experiments"

@@ -48,9 +48,10 @@ async def stream(
 ) -> Response:
     """Every change of the lists on a page, as `recommendation-updated` events whose data is the list as it is.
 
-    Follows for-you of the subject; similar, viewed-next and bought-together of the products; trending and popular
-    of the categories. Products that are `shown` have `product-updated` events, which say whether they are
-    `available`. A client that is too slow is dropped: it comes back with Last-Event-ID for what it missed.
+    Follows for-you of the subject; similar, complete-the-look, viewed-next and bought-together of the products;
+    trending and popular of the categories. Products that are `shown` have `product-updated` events, which say
+    whether they are `available`. A client that is too slow is dropped: it comes back with Last-Event-ID for what
+    it missed.
     """
     edge = edge_of(request)
     limits = edge.settings.stream

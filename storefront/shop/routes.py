@@ -12,7 +12,7 @@ from storefront.shelves import Filters, ShelfRequest
 from storefront.shop import forms
 from storefront.shop.rendering import Shop, shop_of
 from storefront.shop.window import Card
-from storefront.wording import PRODUCT_KINDS
+from storefront.wording import PAGE_KINDS
 
 router = APIRouter(include_in_schema=False)
 router.include_router(forms.router)
@@ -76,7 +76,7 @@ async def product(request: Request, id: Id) -> Response:  # noqa: A002 - the nam
     found = await shop.product(id)
     if found is None:
         return await _not_found(request, "This product is no longer sold here.")
-    requests = [ShelfRequest(kind, id) for kind in PRODUCT_KINDS]
+    requests = [ShelfRequest(kind, id) for kind in PAGE_KINDS]
     requests.append(ShelfRequest(Kind.FOR_YOU, shopper.subject))
     shelves = await shop.shelf_views(request, requests, "product")
     before = [known for known in (await shop.visits.get(shopper.subject)).viewed if known != id]

@@ -19,6 +19,7 @@ _TITLES = {
     Kind.FOR_YOU: "For you",
     Kind.TRENDING: "Trending now",
     Kind.POPULAR: "Popular",
+    Kind.COMPLETE_THE_LOOK: "Complete the look",
 }
 _TITLES_OF_CATEGORIES = {Kind.TRENDING: "Trending in {}", Kind.POPULAR: "Popular in {}"}
 _SAID_BY_THE_TITLE = {
@@ -27,6 +28,7 @@ _SAID_BY_THE_TITLE = {
     Kind.BOUGHT_TOGETHER: Reason.BOUGHT_TOGETHER,
     Kind.TRENDING: Reason.TRENDING,
     Kind.POPULAR: Reason.POPULAR,
+    Kind.COMPLETE_THE_LOOK: Reason.COMPLETES_THE_LOOK,
 }
 
 

@@ -17,6 +17,7 @@ const NAMES = {
   "for-you": "For you",
   "trending": "Trending",
   "popular": "Popular",
+  "complete-the-look": "Complete the look",
 };
 
 export function openPanel(subject) {

@@ -49,8 +49,18 @@ class Shop:
         self.transport.kill()
         self.start()
 
-    def create(self, product_id: str, *, in_stock: bool = True, category: str = "") -> None:
-        event = ProductCreated(product_id, 1_000, in_stock=in_stock, category=category)
+    def create(
+        self,
+        product_id: str,
+        *,
+        in_stock: bool = True,
+        category: str = "",
+        price: float | None = None,
+        **attributes: str,
+    ) -> None:
+        event = ProductCreated(
+            product_id, 1_000, in_stock=in_stock, category=category, price=price, attributes=attributes
+        )
         self.log.append("product-created", product_id.encode(), encode(event))
 
     def retire(self, product_id: str) -> None:
@@ -157,7 +167,7 @@ def test_a_retired_product_leaves_every_list_and_has_none(shop: Shop) -> None:
     assert shop.lists() == {"a": ["c", "d", "e"], "c": ["d", "a", "e"], "d": ["e", "c", "a"], "e": ["d", "c", "a"]}
     shop.retract("b")
     shop.settle()
-    assert "b" not in shop.stage._neighbours
+    assert "b" not in shop.stage._similar.neighbours
     assert shop.history("b")[-1] is None
     update = shop.updates()["similar:a"]
     assert update.caused_by == "product-created/b"

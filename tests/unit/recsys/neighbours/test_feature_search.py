@@ -9,6 +9,7 @@ from recsys.neighbours import Changes, vector_search
 from recsys.neighbours.by_encoder import Feature
 from recsys.neighbours.feature_search import FeatureSearch
 from recsys.neighbours.index import Vector
+from recsys.neighbours.pairing import Traits
 from recsys.neighbours.vector_search import VectorSearch
 from schemas.events import ImageFeature, ProductCreated
 
@@ -112,9 +113,9 @@ def test_main_directions_choose_nearly_all_of_the_nearest(monkeypatch: pytest.Mo
     search, every = VectorSearch(WIDTH), VectorSearch(WIDTH)
     for start in range(0, 1_000, 200):
         part = dict(zip(ids[start : start + 200], rows[start : start + 200], strict=True))
-        search.apply(Changes(part, categories=dict.fromkeys(list(part)[::2], "even")))
+        search.apply(Changes(part, traits=dict.fromkeys(list(part)[::2], Traits("even"))))
         monkeypatch.setattr(every, "_learn_at", 10_000)
-        every.apply(Changes(part, categories=dict.fromkeys(list(part)[::2], "even")))
+        every.apply(Changes(part, traits=dict.fromkeys(list(part)[::2], Traits("even"))))
     assert search._directions is not None
     assert every._directions is None
     for category in (None, "even"):
