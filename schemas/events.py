@@ -50,11 +50,10 @@ class Kind:
     FOR_YOU = "for-you"
     TRENDING = "trending"
     POPULAR = "popular"
-    OF_PRODUCTS = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER)
+    COMPLETE_THE_LOOK = "complete-the-look"
+    OF_PRODUCTS = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER, COMPLETE_THE_LOOK)
     """Those whose subject is a product."""
     ALL = (*OF_PRODUCTS, FOR_YOU, TRENDING, POPULAR)
-    COMPLETE_THE_LOOK = "complete-the-look"
-    ALL = (SIMILAR, VIEWED_NEXT, BOUGHT_TOGETHER, FOR_YOU, TRENDING, POPULAR, COMPLETE_THE_LOOK)
 
 
 class Reason:
@@ -87,6 +86,7 @@ class Reason:
         SHOPPERS_LIKE_YOU,
         YOUR_TASTE,
         PINNED,
+        COMPLETES_THE_LOOK,
     )
 
 
