@@ -11,6 +11,7 @@ from recsys.experiments import BlendTrial, BlendVariants
 from recsys.histories import History, HistoryEvent
 from recsys.history_store import HistoryStore
 from recsys.scoring.blend import MAX_QUERIES, Blend
+from recsys.scoring.choice import ChoiceRules, Chooser
 from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
 from recsys.scoring.query import QueryRules, make_queries
@@ -37,6 +38,7 @@ class ScoringRules:
     segment_attribute: str = ""
     """Attribute of profiles that says which segment of users a shopper is in; empty: no segments."""
     learning: LearningRules = field(default_factory=LearningRules)
+    choice: ChoiceRules = field(default_factory=ChoiceRules)
 
 
 class NextEvent(NamedTuple):
@@ -79,17 +81,24 @@ class ForYou:
             self._segments,
         ]
         self._blend = Blend(self._slots, scorers, weights)
+        self._chooser = Chooser(rules.choice, self._slots, self._catalogue, self.tables)
         self._learning = rules.learning
         self.weights = OnlineWeights(self._blend.weights, rules.learning)
         self._variants = BlendVariants(trials, self._blend.names)
 
     def put_product(self, product_id: str, product: ProductCreated | None) -> CatalogueChange | None:
         """Take a product as the catalogue has it now; returns what changed."""
+        self._chooser.put_product(product_id, product)
         change = self._catalogue.put(product_id, product)
         if change is not None:
             self._slots.assign([product_id])
             self._slots.refresh(product_id)
         return change
+
+    def put_row(self, product_id: str, item_state: bytes | None) -> None:
+        """Take a product's co-occurrence row as it is now; None where it has none any more."""
+        self.tables.put_row(product_id, item_state)
+        self._chooser.put_row(product_id)
 
     def shared_id(self, product_id: str) -> str:
         """The same id, as the one object that all share where the product is known."""
@@ -168,7 +177,13 @@ class ForYou:
         weights = self.weights.of([self.group_of(history, len(history)) for _, history in histories])
         if self._variants:
             self._variants.put(weights, subjects, [h.latest_ms() if h else 0 for _, h in histories])
-        return self._blend.recommend(
-            make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=n, segments=segments),
+        wanted = self._chooser.wanted(n)
+        best = self._blend.recommend(
+            make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=wanted, segments=segments),
             weights,
         )
+        if not self._chooser.is_needed:
+            return best
+        columns = zip(histories, best, out, strict=True)
+        choose = self._chooser.choose
+        return [choose(subject, history, items, n, bought) for (subject, history), items, bought in columns]

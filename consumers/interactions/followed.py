@@ -55,7 +55,7 @@ class FollowedTables:
         factors = [(message.key, message.value) for message in messages if message.topic == ITEM_FACTORS.name]
         for message in messages:
             if message.topic == ITEM_STATE.name:
-                self._for_you.tables.put_row(message.key, message.record.value)
+                self._for_you.put_row(message.key, message.record.value)
             elif message.topic == PRODUCT_CREATED.name:
                 change = self._for_you.put_product(message.key, message.value)
                 if not self._for_you.is_recommendable(message.key):

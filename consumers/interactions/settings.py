@@ -9,8 +9,10 @@ from recsys.decay import Decay
 from recsys.for_you import ScoringRules
 from recsys.histories import HistoryRules
 from recsys.quarantine import QuarantineRules
+from recsys.scoring.choice import ChoiceRules
 from recsys.scoring.factor_scorer import FoldInRules
 from recsys.scoring.neighbour_tables import RowScoring
+from recsys.scoring.new_products import ExplorationRules
 from recsys.scoring.query import QueryRules
 from recsys.scoring.weights import LearningRules
 from recsys.sessions.index import SessionRules
@@ -112,6 +114,54 @@ class FoldInSettings(_Frozen):
         return FoldInRules(self.alpha, self.regularisation, self.rank_decay, self.most)
 
 
+class ExplorationSettings(_Frozen):
+    """New products that are tried out in for-you lists until they are measured."""
+
+    slots: int = Field(default=0, ge=0, le=20, description="places of a list that new products are given; 0: none")
+    max_age_days: float = Field(default=14.0, gt=0, description="age at which a product is tried out no more")
+    measured_visits: float = Field(default=30.0, gt=0, description="visits after which a product is measured")
+    max_products: int = Field(default=500, ge=1, description="products that are tried out at once, the newest")
+
+    def rules(self) -> ExplorationRules:
+        """The same for the core."""
+        max_age_ms = round(self.max_age_days * _DAY_MS)
+        return ExplorationRules(self.slots, max_age_ms, self.measured_visits, self.max_products)
+
+
+class ChoiceSettings(_Frozen):
+    """What is asked of a for-you list besides the best products; 0 asks nothing."""
+
+    max_per_category: int = Field(default=0, ge=0, description="products of one category at most")
+    max_per_brand: int = Field(default=0, ge=0, description="products of one brand at most")
+    brand_attribute: str = Field(
+        default="brand", min_length=1, description="attribute of products that says the brand"
+    )
+    variety: float = Field(
+        default=0.0, ge=0, lt=1, description="what looking like a product further up costs, beside the score"
+    )
+    freshness: float = Field(
+        default=0.0, ge=0, le=10, description="by what share of its score a product published just now gains"
+    )
+    freshness_half_life_days: float = Field(default=14.0, gt=0, description="age at which it gains half of that")
+    bought_category_days: float = Field(
+        default=0.0, ge=0, description="time after a purchase in which nothing else of its category is listed"
+    )
+    exploration: ExplorationSettings = ExplorationSettings()
+
+    def rules(self) -> ChoiceRules:
+        """The same for the core."""
+        return ChoiceRules(
+            max_per_category=self.max_per_category,
+            max_per_brand=self.max_per_brand,
+            brand_attribute=self.brand_attribute,
+            variety=self.variety,
+            freshness=self.freshness,
+            freshness_half_life_ms=max(1, round(self.freshness_half_life_days * _DAY_MS)),
+            bought_category_ms=round(self.bought_category_days * _DAY_MS),
+            exploration=self.exploration.rules(),
+        )
+
+
 class QuarantineSettings(_Frozen):
     """Whose rate no human has: they count for nobody else while they do, and their own lists go on."""
 
@@ -163,6 +213,7 @@ class InteractionSettings(_Frozen):
     blend: BlendSettings = BlendSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     learning: LearningSettings = LearningSettings()
+    choice: ChoiceSettings = ChoiceSettings()
     segment_attribute: str = Field(
         default="",
         max_length=100,
@@ -200,4 +251,6 @@ class InteractionSettings(_Frozen):
         rows = RowScoring(self.before_share, self.damping)
         sessions, neighbours = self.neighbours.session_rules(), self.neighbours.rules()
         attribute, learning = self.segment_attribute, self.learning.rules()
-        return ScoringRules(rows, sessions, neighbours, self.fold_in.rules(), attribute, learning)
+        return ScoringRules(
+            rows, sessions, neighbours, self.fold_in.rules(), attribute, learning, self.choice.rules()
+        )

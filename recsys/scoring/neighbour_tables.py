@@ -87,15 +87,24 @@ class NeighbourTables:
         """What looks like a product, by rank: the first counts one, the r-th 1 / r."""
         return self._similar
 
-    def _read_row(self, product_id: str) -> tuple[Neighbours | None, Neighbours | None]:
+    def visits(self, product_id: str) -> float:
+        """How often a product was visited, visits of long ago counting less; 0.0 where that is not known."""
+        state = self._state(product_id)
+        return state.visits / state.unit if state is not None and state.unit > 0 else 0.0
+
+    def _state(self, product_id: str) -> ItemState | None:
         data = self._rows.get(product_id)
-        if data is None:
-            return None, None
         try:
-            state = self._decode_row(data)
+            state = None if data is None else self._decode_row(data)
         except ContractError:
             state = None  # its owner writes the dead letter
-        viewed, bought = self._scores(state) if isinstance(state, ItemState) else (None, None)
+        return state if isinstance(state, ItemState) else None
+
+    def _read_row(self, product_id: str) -> tuple[Neighbours | None, Neighbours | None]:
+        if product_id not in self._rows:
+            return None, None
+        state = self._state(product_id)
+        viewed, bought = (None, None) if state is None else self._scores(state)
         self._viewed[product_id], self._bought[product_id] = viewed, bought
         return viewed, bought
 
