@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from struct import Struct, calcsize, pack, unpack_from
 from typing import Any
 
@@ -24,7 +24,7 @@ from recsys.sessions.ragged_rows import Integers, Lengths, RaggedRows
 from recsys.sessions.subjects import SubjectNumbers
 from schemas.events import Action, UserHistory
 
-_MAX_OPEN = 256
+_MAX_OPEN = 4_096
 _WIDE, _ACTED, _LONG_GAPS, _SHORT_GAPS = 1, 2, 4, 8
 _HEAD = Struct("<BH")
 _NOTHING_ELSE = UserHistory("", (), (), (), (), (), (), 0)
@@ -37,7 +37,7 @@ _OTHERS = [
 
 
 class HistoryStore:
-    """Histories by subject, as packed bytes but for a bounded number that were used last.
+    """Histories by subject, as packed bytes but for those in use: a bounded number, from this batch and the last.
 
     A history that ``get`` gives may be changed until the next ``settle``, which is to be called when nobody holds
     one any more. Memory: 17 bytes an event and 110 a history with a list of twenty and a subject of ten letters
@@ -50,42 +50,57 @@ class HistoryStore:
         self._subjects = SubjectNumbers()
         self._rows = RaggedRows(np.uint8, room=0)
         self._open: dict[str, History] = {}
-        """What is not packed, or not as it is by now; used last comes last."""
+        """What is not packed, or not as it is by now, and was used since the last ``settle``."""
+        self._earlier: dict[str, History] = {}
+        """The same of what was used before that, and not since."""
 
     def __len__(self) -> int:
         """How many histories there are."""
-        numbers = self._subjects.find(list(self._open))
+        numbers = self._subjects.find([*self._open, *self._earlier])
         return len(self._subjects) + int((numbers < 0).sum())
 
     def __contains__(self, subject: str) -> bool:
-        return subject in self._open or int(self._subjects.find([subject])[0]) >= 0
+        return subject in self._open or subject in self._earlier or self._row(subject) is not None
 
     @property
     def nbytes(self) -> int:
         """Bytes that all of it takes."""
-        packed = self._subjects.nbytes + self._rows.nbytes + self._open.__sizeof__()
-        return packed + sum(history.nbytes + subject.__sizeof__() for subject, history in self._open.items())
+        packed = self._subjects.nbytes + self._rows.nbytes + self._open.__sizeof__() + self._earlier.__sizeof__()
+        unpacked = chain(self._open.items(), self._earlier.items())
+        return packed + sum(history.nbytes + subject.__sizeof__() for subject, history in unpacked)
 
     def get(self, subject: str) -> History | None:
         """A subject's history, None where there is none; what is changed in it stays changed."""
-        history = self._open.pop(subject, None)
+        history = self._open.get(subject)
+        if history is not None:
+            return history
+        history = self._earlier.pop(subject, None)
         if history is None:
-            number = int(self._subjects.find([subject])[0])
-            if number < 0:
+            row = self._row(subject)
+            if row is None:
                 return None
-            history = History.of_state(unpack_history(self._rows.row(number)[0].tobytes(), self._slots.ids))
+            history = History.of_state(unpack_history(row, self._slots.ids))
         self._open[subject] = history
         return history
 
+    def state(self, subject: str) -> UserHistory | None:
+        """A subject's history as it is now, None where there is none; it is not opened for that."""
+        for unpacked in (self._open, self._earlier):
+            if subject in unpacked:
+                return unpacked[subject].snapshot(subject)
+        row = self._row(subject)
+        return None if row is None else unpack_history(row, self._slots.ids)
+
     def __setitem__(self, subject: str, history: History) -> None:
         """Take a history, or another one in its place."""
-        self._open.pop(subject, None)
+        self._earlier.pop(subject, None)
         self._open[subject] = history
 
     def restore(self, states: Mapping[str, UserHistory]) -> None:
         """Take histories in the place of those that there may be, without opening them."""
         for subject in states:
             self._open.pop(subject, None)
+            self._earlier.pop(subject, None)
         self._put_rows(list(states), [pack_history(state, self._slots) for state in states.values()])
 
     def __getitem__(self, subject: str) -> History:
@@ -106,30 +121,48 @@ class HistoryStore:
                 self._subjects.release(number)
         return history
 
-    def settle(self, keep: int | None = None) -> None:
-        """Pack histories but for those that were used last; ``keep`` says how many, the bound unless told."""
-        excess = len(self._open) - (self._max_open if keep is None else keep)
-        if excess > 0:
-            subjects = list(islice(self._open, excess))
-            rows = [pack_history(self._open.pop(subject).snapshot(subject), self._slots) for subject in subjects]
-            self._put_rows(subjects, rows)
+    def settle(self) -> None:
+        """Pack histories that were used neither since the last time that anything was, nor then."""
+        if not self._open:
+            return
+        self._pack(self._earlier)
+        self._earlier, self._open = self._open, {}
+        if len(self._earlier) > self._max_open:
+            self._pack(dict(islice(self._earlier.items(), len(self._earlier) - self._max_open)))
 
     def listed(self) -> set[str]:
         """Products in any list that was published last."""
-        self.settle(keep=0)
+        self._pack(self._open)
+        self._pack(self._earlier)
         found = np.zeros(len(self._slots), bool)
         _mark_listed(self._rows.starts, self._rows.lengths, self._rows.columns[0], found)
         return {self._slots.ids[slot] for slot in found.nonzero()[0].tolist()}
 
     def listing(self, product_ids: Collection[str]) -> Iterator[tuple[str, str]]:
         """Subjects whose lists published last hold any of these products, and the first that each holds."""
-        self.settle(keep=0)
+        self._pack(self._open)
+        self._pack(self._earlier)
         wanted = np.zeros(len(self._slots), bool)
         wanted[[slot for product_id in product_ids if (slot := self._slots.get(product_id)) is not None]] = True
         rows = self._rows
         for row in _rows_listing(rows.starts, rows.lengths, rows.columns[0], wanted).tolist():
             state = unpack_history(rows.row(row)[0].tobytes(), self._slots.ids)
             yield state.subject, next(product_id for product_id in state.listed if product_id in product_ids)
+
+    def _row(self, subject: str) -> bytes | None:
+        """A subject's packed history; None where there is none."""
+        number = int(self._subjects.find([subject])[0])
+        return None if number < 0 else self._rows.row(number)[0].tobytes()
+
+    def _pack(self, histories: dict[str, History]) -> None:
+        """Pack these, and let go of them."""
+        if not histories:
+            return
+        states = [history.snapshot(subject) for subject, history in histories.items()]
+        self._put_rows([state.subject for state in states], [pack_history(state, self._slots) for state in states])
+        for state in states:
+            self._open.pop(state.subject, None)
+            self._earlier.pop(state.subject, None)
 
     def _put_rows(self, subjects: Sequence[str], rows: Sequence[bytes]) -> None:
         numbers = self._subjects.assign(subjects)

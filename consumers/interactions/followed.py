@@ -8,7 +8,6 @@ from consumers.interactions.live_quality import LiveQuality
 from consumers.runtime.causes import NO_CAUSE, Cause
 from consumers.runtime.stage import AnyMessage
 from recsys.for_you import ForYou
-from recsys.histories import History
 from schemas.codec import decode
 from schemas.errors import ContractError
 from schemas.events import Kind, RecommendationUpdated, UserHistory
@@ -25,8 +24,8 @@ _SIMILAR = f"{Kind.SIMILAR}:"
 _POPULAR = f"{Kind.POPULAR}:"
 _SHOP_LISTS = {f"{kind}:": kind for kind in (Kind.TRENDING, Kind.POPULAR)}
 
-OwnHistory = Callable[[int, str], History | None]
-"""The history of a partition's subject, where it is kept here."""
+OwnHistory = Callable[[int, str], UserHistory | None]
+"""The history of a partition's subject as it is now, where it is kept here."""
 
 
 class FollowedTables:
@@ -93,7 +92,7 @@ class FollowedTables:
             return None
         own = self._own(message.partition, message.key)
         if own is not None:
-            return own.snapshot(message.key)
+            return own
         try:
             history = decode(INTERACTION_STATE.name, data)
         except ContractError:

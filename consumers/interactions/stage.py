@@ -187,8 +187,8 @@ class InteractionsStage(Stage):
         found = (shard.get(subject) for shard in self._shards.values())
         return next((history for history in found if history is not None), None)
 
-    def _own(self, partition: int, subject: str) -> History | None:
-        return self._shards[partition].get(subject) if partition in self._shards else None
+    def _own(self, partition: int, subject: str) -> UserHistory | None:
+        return self._shards[partition].state(subject) if partition in self._shards else None
 
     def _shard(self, partition: int) -> HistoryStore:
         shard = self._shards.get(partition)

@@ -77,6 +77,8 @@ def test_a_store_holds_what_a_dictionary_would(steps: list[tuple[str, UserHistor
         else:
             store.settle()
         assert len(store) == len(expected)
+        states_now = {one: store.state(one) for one in ("u", "v", "wé", "x\ud800")}
+        assert {one: plain(state) for one, state in states_now.items() if state is not None} == expected
         found = {one: store.get(one) for one in ("u", "v", "wé", "x\ud800")}
         assert {one: plain(own.snapshot(one)) for one, own in found.items() if own is not None} == expected
     assert store.listed() == {product_id for own in expected.values() for product_id in own.listed}
@@ -104,5 +106,5 @@ def test_histories_of_twenty_views_take_four_hundred_bytes_at_rest() -> None:
             history.add(HistoryEvent(at_ms, number * 20 + place, f"p{place}", Action.VIEW, 1.0), rules)
         history.listed = listed
         store[f"user-{number}"] = history
-        store.settle(keep=0)
+        store.settle()
     assert store.nbytes / 3_000 < 420
