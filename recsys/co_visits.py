@@ -144,7 +144,7 @@ class CoVisitBatch:
         """Add events to a history in this order; what became of each: ``ADDED``, ``DUPLICATE`` or ``EXPIRED``."""
         rules = self._history_rules
         before = None if history.has_room(events, rules) else history.copy()
-        outcomes = [history.add(event, rules) for event in events]
+        outcomes = history.add_all(events, rules)
         added = [event for event, outcome in zip(events, outcomes, strict=True) if outcome == ADDED]
         if not added:
             return outcomes

@@ -129,6 +129,28 @@ class History:
             self._forget(max(len(times) - rules.max_events, bisect_left(times, times[-1] - rules.retention_ms)))
         return ADDED
 
+    def add_all(self, events: Sequence[HistoryEvent], rules: HistoryRules) -> list[str]:
+        """Put events in their places, in this order; what became of each, as ``add`` tells."""
+        if not self._goes_on_with(events, rules):
+            return [self.add(event, rules) for event in events]
+        times, hashes, product_ids, actions, quantities = zip(*events, strict=True)
+        self._times.extend(times)
+        self._hashes.extend(hashes)
+        self._product_ids.extend(product_ids)
+        self._actions.extend(actions)
+        self._quantities.extend(quantities)
+        return [ADDED] * len(events)
+
+    def _goes_on_with(self, events: Sequence[HistoryEvent], rules: HistoryRules) -> bool:
+        """True where events are all new, each later than the one before, and none makes room for another."""
+        latest_ms = self._times[-1] if self._times else -1
+        for event in events:
+            if event[0] <= latest_ms:
+                return False
+            latest_ms = event[0]
+        hashes = {event[1] for event in events}
+        return len(hashes) == len(events) > 0 and hashes.isdisjoint(self._hashes) and self.has_room(events, rules)
+
     def has_room(self, events: Sequence[HistoryEvent], rules: HistoryRules) -> bool:
         """True where none of its events, nor of these, would make room for others if these were added."""
         times = [*self._times[:1], *self._times[-1:], *(event[0] for event in events)]

@@ -66,7 +66,7 @@ class LearningSettings(_Frozen):
     ceiling: float = Field(default=4.0, ge=1, description="greatest weight of a scorer, likewise")
     few_events: int = Field(default=3, ge=1, description="events up to which little is known of a shopper")
     share: float = Field(
-        default=0.0625,
+        default=0.015625,
         ge=0,
         le=1,
         description="share of the events that scorers are judged by, and weights learnt from",

@@ -104,6 +104,16 @@ def test_what_has_room_drops_nothing(earlier: list[HistoryEvent], arrivals: list
         assert {*before, *arrivals} == set(history)
 
 
+@given(earlier=events, arrivals=events, in_order=st.booleans())
+def test_events_added_together_are_added_one_by_one(
+    earlier: list[HistoryEvent], arrivals: list[HistoryEvent], in_order: bool
+) -> None:
+    arrivals = sorted(arrivals) if in_order else arrivals
+    together, singly = filled(earlier), filled(earlier)
+    assert together.add_all(arrivals, RULES) == [singly.add(one, RULES) for one in arrivals]
+    assert list(together) == list(singly)
+
+
 def test_equal_times_are_ordered_by_hash() -> None:
     assert [one.event_hash for one in filled([event(3, 5), event(-2, 5), event(1, 5)])] == [-2, 1, 3]
 
