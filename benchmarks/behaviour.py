@@ -1,20 +1,26 @@
 """What learning from an event and computing a for-you list cost, and what the state takes, as a shop grows.
 
 The core alone, without Kafka, encoding or decoding, on one thread's CPU time. Shoppers have a taste for one group
-of products; each goes through all of their history, the last share of the shoppers on the clock. Learning is
-everything that an event leads to: the history, pairs of visits, co-occurrence rows, the index of sessions, and the
-vectors of matrix factorisation.
+of products, and come back every few events; the last tenth of their sessions is on the clock, when the state is as
+large as it gets. Learning is everything that an event leads to: the history, pairs of visits, co-occurrence rows,
+the index of sessions, and the vectors of matrix factorisation. Each size has a process of its own.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
+from numpy.typing import NDArray
 
 from consumers.interactions.settings import InteractionSettings
 from consumers.item_factors.settings import ItemFactorSettings
@@ -31,9 +37,14 @@ from schemas.events import ItemFactors, ProductCreated, UserHistory
 OnProgress = Callable[[int, int], None]
 
 _GROUP_ITEMS = 30
-_STEP_MS = 20_000
-_BATCH_USERS = 200
+_BATCH_SESSIONS = 200
 _TIMED_SHARE = 0.1
+_LISTS = 300
+_PERIOD_MS = 30 * 86_400_000
+_PAUSE_MS = 60_000
+_BREAK_MS = 3 * 86_400_000
+_BREAK_SHARE = 0.2
+"""Of the times from one event to the next, those that are breaks, after which another session begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class _Core:
         self.rows = ItemRows(ItemNeighbourSettings().rules())
         factors = ItemFactorSettings()
         self.learner = FactorLearner(factors.rules(), factors.session_rules())
-        self.histories: dict[str, History] = {}
+        self.histories = self.for_you.new_histories()
         for number in range(items):
             self.for_you.put_product(f"p{number}", ProductCreated(f"p{number}", 1))
 
@@ -75,7 +86,9 @@ class _Core:
         pairs = CoVisitBatch(self.pair_rules, self.history_rules)
         states: dict[str, UserHistory | None] = {}
         for user, events in batch.items():
-            history = self.histories.setdefault(user, History())
+            history = self.histories.get(user)
+            if history is None:
+                history = self.histories[user] = History()
             pairs.add(history, events, [_Cause()] * len(events))
             states[user] = history.snapshot(user)
         for co_visits in pairs.messages():
@@ -85,87 +98,141 @@ class _Core:
         moved = zip(*self.learner.take_moved(), strict=True)
         return [(product_id, ItemFactors(product_id, 0, vector.tobytes(), 1)) for product_id, vector in moved]
 
+    def publish_lists(self, users: Sequence[str]) -> None:
+        """Have histories hold the lists that were last published for them, as they do."""
+        histories = [(user, self.histories[user]) for user in users]
+        for (_, history), items in zip(histories, self.for_you.recommend_many(histories, 20), strict=True):
+            history.listed = tuple(item.product_id for item in items)
+        self.histories.settle()
+
 
 def bench_behaviour(
     sizes: Sequence[Size] = SIZES, on_progress: OnProgress = lambda done, total: None
 ) -> list[dict[str, Any]]:
-    """For each size: CPU µs an event, CPU ms a list, bytes a shopper and an item over all stages together.
+    """``measure`` each size in a process of its own, one after the other.
 
-    ``on_progress`` is told (shoppers through, shoppers in all).
+    ``on_progress`` is told (events learnt, events in all). Raises ``CalledProcessError`` where a process fails.
     """
-    total, found, done = sum(size.users for size in sizes), [], 0
+    total, before = sum(size.users * size.history for size in sizes), 0
+    found = []
     for size in sizes:
-        core = _Core(size.items)
-        batches = list(_batches(size))
-        timed_from = int(len(batches) * (1.0 - _TIMED_SHARE))
-        seconds = 0.0
-        for number, batch in enumerate(batches):
-            began = time.process_time()
-            moved = core.learn(batch)
-            if moved:
-                core.for_you.factors.put(moved)
-            seconds += time.process_time() - began if number >= timed_from else 0.0
-            done += len(batch)
-            on_progress(done, total)
-        events = sum(len(own) for batch in batches[timed_from:] for own in batch.values())
-        found.append(
-            {
-                "users": size.users,
-                "items": size.items,
-                "history": size.history,
-                "learn_us_per_event": round(seconds * 1e6 / events, 1),
-                "recommend_ms": _recommend_ms(core),
-                "bytes_per_user": round(_user_bytes(core) / size.users),
-                "bytes_per_item": round(_item_bytes(core) / size.items),
-            }
-        )
+        command = [sys.executable, "-m", "benchmarks.behaviour", *map(str, astuple(size))]
+        one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | one_thread) as process:
+            line = ""
+            for line in process.stdout or ():
+                if line.strip().isdecimal():
+                    on_progress(before + int(line), total)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        found.append(json.loads(line))
+        before += size.users * size.history
     return found
 
 
-def _batches(size: Size) -> Iterator[dict[str, list[HistoryEvent]]]:
-    """Events of some shoppers at a time, each with two thirds of their products from one group."""
-    random = np.random.default_rng(1)
+def measure(size: Size, on_progress: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
+    """CPU µs an event, CPU ms a list, bytes a shopper and an item over all stages together.
+
+    ``resident_bytes`` is what the process grew by. ``on_progress`` is told how many events were learnt.
+    """
+    clicks = _clicks(size)
+    resident = psutil.Process().memory_info().rss
+    core, done, timed, seconds = _Core(size.items), 0, 0, 0.0
+    for batch in _batches(clicks):
+        events = sum(map(len, batch.values()))
+        began = time.process_time()
+        moved = core.learn(batch)
+        if moved:
+            core.for_you.factors.put(moved)
+        if done + events > (1.0 - _TIMED_SHARE) * len(clicks.users):
+            seconds += time.process_time() - began
+            timed += events
+        core.publish_lists(list(batch))
+        done += events
+        on_progress(done)
+    return {
+        "users": size.users,
+        "items": size.items,
+        "history": size.history,
+        "learn_us_per_event": round(seconds * 1e6 / timed, 1),
+        "recommend_ms": _recommend_ms(core, size.users),
+        "bytes_per_user": round(_user_bytes(core) / size.users),
+        "bytes_per_item": round(_item_bytes(core) / size.items),
+        "resident_bytes": psutil.Process().memory_info().rss - resident,
+    }
+
+
+class _Clicks(NamedTuple):
+    """Events of all shoppers, session after session, the sessions in order of time."""
+
+    users: NDArray[np.int64]
+    products: NDArray[np.int64]
+    times_ms: NDArray[np.int64]
+    sessions: NDArray[np.int64]
+    """The first event of each."""
+
+
+def _clicks(size: Size) -> _Clicks:
+    """Two thirds of a shopper's products are from one group."""
+    random, shape = np.random.default_rng(1), (size.users, size.history)
     groups = max(1, size.items // _GROUP_ITEMS)
-    for first in range(0, size.users, _BATCH_USERS):
+    own = random.integers(groups, size=(size.users, 1)) + groups * random.integers(_GROUP_ITEMS, size=shape)
+    other = (size.items * random.random(shape) ** 3).astype(np.int64)
+    products = np.where(random.random(shape) < 2 / 3, own, other) % size.items
+    breaks = random.random(shape) < _BREAK_SHARE
+    breaks[:, 0] = True
+    pauses_ms = random.exponential(np.where(breaks, _BREAK_MS, _PAUSE_MS)).astype(np.int64)
+    pauses_ms[:, 0] = random.integers(_PERIOD_MS, size=size.users)
+    times_ms = np.cumsum(pauses_ms, axis=1)
+    firsts = np.flatnonzero(breaks)
+    order = np.argsort(times_ms.ravel()[firsts], kind="stable")
+    lengths = np.diff(np.append(firsts, breaks.size))[order]
+    ends = np.cumsum(lengths)
+    places = np.repeat(firsts[order] - (ends - lengths), lengths) + np.arange(breaks.size)
+    return _Clicks(places // size.history, products.ravel()[places], times_ms.ravel()[places], ends - lengths)
+
+
+def _batches(clicks: _Clicks) -> Iterator[dict[str, list[HistoryEvent]]]:
+    """Events of some sessions at a time, by shopper."""
+    bounds = [*clicks.sessions[::_BATCH_SESSIONS].tolist(), len(clicks.users)]
+    for start, end in pairwise(bounds):
         batch: dict[str, list[HistoryEvent]] = {}
-        for number in range(first, min(first + _BATCH_USERS, size.users)):
-            group = random.integers(groups)
-            own = group + groups * random.integers(_GROUP_ITEMS, size=size.history)
-            other = (size.items * random.random(size.history) ** 3).astype(np.int64)
-            products = np.where(random.random(size.history) < 2 / 3, own, other) % size.items
-            batch[f"user-{number}"] = [
-                HistoryEvent(
-                    number * 1_000 + place * _STEP_MS, number * size.history + place, f"p{product}", 0, 1.0
-                )
-                for place, product in enumerate(products.tolist())
-            ]
+        columns = (column[start:end].tolist() for column in clicks[:3])
+        for place, (user, product, at_ms) in enumerate(zip(*columns, strict=True), start):
+            batch.setdefault(f"user-{user}", []).append(HistoryEvent(at_ms, place, f"p{product}", 0, 1.0))
         yield batch
 
 
-def _recommend_ms(core: _Core, lists: int = 300) -> dict[str, float]:
+def _recommend_ms(core: _Core, users: int) -> dict[str, float]:
     """CPU time of single lists, after those of all products have been asked for once."""
     for row in core.rows:
         core.for_you.tables.put_row(row.product_id, encode(row.snapshot()))
-    asked = list(core.histories.items())[:: max(1, len(core.histories) // lists)]
     milliseconds: list[float] = []
     for _ in range(2):
         milliseconds.clear()
-        for user, history in asked:
+        for number in range(0, users, max(1, users // _LISTS)):
+            user = f"user-{number}"
+            history = core.histories[user]
             began = time.process_time()
             core.for_you.recommend(history, 20, subject=user)
             milliseconds.append((time.process_time() - began) * 1_000)
+        core.histories.settle()
     p50, p99 = np.quantile(milliseconds, [0.5, 0.99])
     return {"p50": round(float(p50), 3), "p99": round(float(p99), 3)}
 
 
 def _user_bytes(core: _Core) -> int:
     """Histories, both indexes of visits, shoppers' vectors."""
-    histories = sum(history.nbytes + sys.getsizeof(user) for user, history in core.histories.items())
     indexes = core.for_you.sessions.nbytes + core.learner.index.nbytes
-    return histories + indexes + core.learner.users.vectors.nbytes
+    return core.histories.nbytes + indexes + core.learner.users.vectors.nbytes
 
 
 def _item_bytes(core: _Core) -> int:
     """Rows, as bytes and unpacked, and vectors: the learner's, those published, and those that are scored."""
     rows = sum(row.nbytes + len(encode(row.snapshot())) for row in core.rows)
     return rows + 3 * core.learner.items.vectors.nbytes
+
+
+if __name__ == "__main__":
+    wanted = Size(*map(int, sys.argv[1:4]))
+    print(json.dumps(measure(wanted, lambda done: print(done, flush=True))))

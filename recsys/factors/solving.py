@@ -17,31 +17,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.sessions.ragged_rows import Integers, Lengths, runs
+from recsys.compiled import compiled
+from recsys.sessions.ragged_rows import Integers, Lengths
 
 Vectors = NDArray[np.float64]
 Weights = NDArray[np.float64]
-
-_MAX_ENTRIES = 1 << 15
-"""Vectors that are worked on at once at most, padding included, unless one problem has more."""
-
 
 _MAX_VISITS = 1 << 18
 """Visits whose vectors are at hand at once at most, unless one problem has more."""
 
 
 class Gram(NamedTuple):
-    """G + λ I, and the inverse of that."""
+    """G + λ I."""
 
     matrix: Vectors
-    inverse: Vectors
     regularisation: float
 
 
 def regularised(gram: Vectors, regularisation: float) -> Gram:
     """A Gram matrix to solve with."""
-    matrix = gram + regularisation * np.eye(len(gram))
-    return Gram(matrix, np.linalg.inv(matrix).astype(np.float64), regularisation)
+    return Gram(gram + regularisation * np.eye(len(gram)), regularisation)
 
 
 class Visited(NamedTuple):
@@ -56,28 +51,14 @@ class Visited(NamedTuple):
 
 def solve(gram: Gram, visited: Visited, alpha: float, expected: Vectors | None = None) -> Vectors:
     """The solutions, shape (problems, factors); ``expected`` is the p, zeros where there is none."""
-    factors = len(gram.matrix)
-    if expected is None:
-        found = np.zeros((len(visited.counts), factors))
-    else:
-        found = gram.regularisation * expected @ gram.inverse
-    starts = np.cumsum(visited.counts) - visited.counts
-    order = np.argsort(visited.counts, kind="stable")
-    order = order[np.searchsorted(visited.counts[order], 1) :]
-    while len(order):
-        longest = int(visited.counts[order[-1]])
-        some = order[-max(1, _MAX_ENTRIES // longest) :]
-        order = order[: len(order) - len(some)]
-        vectors, weights = _padded(visited, starts[some], visited.counts[some], longest)
-        targets = (1.0 + alpha) * weights
-        if expected is not None:
-            # Of what the expected vector does not explain: x = x₀ + A⁻¹ Vᵀ (c - D V x₀), x₀ = λ (G + λ I)⁻¹ p.
-            targets -= alpha * weights * np.einsum("pvk,pk->pv", vectors, found[some])
-        if longest < factors:
-            found[some] += _by_visits(gram.inverse, vectors, alpha * weights, targets)
-        else:
-            found[some] += _by_factors(gram.matrix, vectors, alpha * weights, targets)
-    return found
+    right = np.zeros((len(visited.counts), len(gram.matrix)))
+    if expected is not None:
+        right += gram.regularisation * expected
+    weights = np.ascontiguousarray(visited.weights, np.float64)
+    _solve_each(
+        gram.matrix, visited.counts, np.ascontiguousarray(visited.vectors), (alpha * weights, weights), right
+    )
+    return right
 
 
 def portions(numbers: Integers, visits: Integers | Lengths) -> Iterator[Integers]:
@@ -91,32 +72,35 @@ def portions(numbers: Integers, visits: Integers | Lengths) -> Iterator[Integers
         start = end
 
 
-def _padded(visited: Visited, starts: Integers, counts: Integers, longest: int) -> tuple[Vectors, Weights]:
-    """Problems of equal length: what is missing weighs nothing."""
-    places = runs(starts, counts)
-    owners, within = np.repeat(np.arange(len(counts)), counts), runs(np.zeros(len(counts), np.int64), counts)
-    vectors = np.zeros((len(counts), longest, visited.vectors.shape[1]))
-    weights = np.zeros((len(counts), longest))
-    vectors[owners, within] = visited.vectors[places]
-    weights[owners, within] = visited.weights[places]
-    return vectors, weights
+@compiled
+def _solve_each(
+    left: Vectors, counts: Integers, vectors: Vectors, weights: tuple[Weights, Weights], right: Vectors
+) -> None:
+    """Replace each problem's λ p by its solution; ``weights`` are α w and w."""
+    end = 0
+    for problem in range(len(counts)):
+        start, end = end, end + counts[problem]
+        own, extra, solution = vectors[start:end], weights[0][start:end], right[problem]
+        turned = np.empty_like(own)
+        for visit in range(len(own)):
+            said = extra[visit] + weights[1][start + visit]
+            for factor in range(len(solution)):
+                turned[visit, factor] = extra[visit] * own[visit, factor]
+                solution[factor] += said * own[visit, factor]
+        if solution.any():
+            matrix = left + np.dot(turned.T, own) if len(own) else left
+            _solve_positive(np.linalg.cholesky(matrix), solution)
 
 
-def _by_factors(gram: Vectors, vectors: Vectors, extra: Weights, targets: Weights) -> Vectors:
-    """Solve factors × factors."""
-    left = gram + np.matmul((vectors * extra[:, :, None]).transpose(0, 2, 1), vectors)
-    right = np.einsum("pv,pvk->pk", targets, vectors)
-    return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0])
-
-
-def _by_visits(inverse: Vectors, vectors: Vectors, extra: Weights, targets: Weights) -> Vectors:
-    """Solve visits × visits, where there are fewer of them: the same by the matrix inversion lemma.
-
-    With V the vectors, D their extra weights, c the targets: (G + Vᵀ D V)⁻¹ Vᵀ c = G⁻¹ Vᵀ (I + D V G⁻¹ Vᵀ)⁻¹ c.
-    """
-    turned = vectors @ inverse
-    left = extra[:, :, None] * np.matmul(turned, vectors.transpose(0, 2, 1))
-    diagonal = np.arange(left.shape[1])
-    left[:, diagonal, diagonal] += 1.0
-    shares = np.linalg.solve(left, targets[:, :, None])
-    return np.asarray(np.matmul(shares.transpose(0, 2, 1), turned)[:, 0])
+@compiled
+def _solve_positive(lower: Vectors, right: Vectors) -> None:
+    """Replace the right side by the solution, given the Cholesky factor of the left."""
+    for row in range(len(right)):
+        rest = right[row]
+        for column in range(row):
+            rest -= lower[row, column] * right[column]
+        right[row] = rest / lower[row, row]
+    for row in range(len(right) - 1, -1, -1):
+        right[row] /= lower[row, row]
+        for column in range(row):
+            right[column] -= lower[row, column] * right[row]
