@@ -21,11 +21,14 @@ from consumers.image_features.encoder import Encoder
 from consumers.image_features.photo_search import PhotoSearch
 from recsys.neighbours import Changes, Neighbour
 from recsys.neighbours.by_encoder import Feature
+from recsys.neighbours.hubness import learn_correction
 from recsys.neighbours.pairing import Traits
 from recsys.neighbours.vector_search import VectorSearch
 
 _LOAD_BATCH = 4_000
 _CATEGORIES = 20
+_LEARNT_FROM = 12_000
+"""Products that what corrects hubs is learnt from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def bench_photo_search(
         traits = {product_id: Traits(str(n % _CATEGORIES)) for n, product_id in enumerate(rows)}
         search.apply(Changes(rows, traits=traits))
         on_progress(min(at + _LOAD_BATCH, bench.products), bench.products)
+    search.correct(learn_correction({f"p{n}": row for n, row in enumerate(vectors(_LEARNT_FROM))}))
 
     def nearest(feature: Feature, count: int, category: str | None) -> list[Neighbour]:
         return search.search([feature.vector], count, category)[0]

@@ -13,7 +13,9 @@ from consumers.image_features.cleaning import comparable_id
 from consumers.image_features.encoder import Encoder
 from consumers.image_features.settings import ImageSettings
 from consumers.runtime.records import Record
+from consumers.similar_products.settings import SimilarProductsSettings
 from recsys.neighbours.feature_search import FeatureSearch
+from recsys.neighbours.hubness import learn_correction
 from schemas.codec import encode
 from schemas.events import ImageFeature
 from schemas.topics import PRODUCT_CREATED
@@ -21,7 +23,7 @@ from storefront.products import ProductTable
 
 
 def embed_for_search(
-    catalog: Path, encoder: Encoder, settings: ImageSettings
+    catalog: Path, encoder: Encoder, settings: ImageSettings, similar: SimilarProductsSettings
 ) -> tuple[FeatureSearch, ProductTable]:
     """The features of a folder or table as ``recsys publish catalogue`` takes it, and its products."""
     products, _, images_dir = read_products(catalog)
@@ -40,6 +42,8 @@ def embed_for_search(
         for product_id, vector in embedded.vectors.items()
     }
     search, table = FeatureSearch(), ProductTable()
+    if similar.correct_hubs and len(embedded.vectors) >= min(similar.learn_at()):
+        search.correct(encoder_id, learn_correction(embedded.vectors))
     search.apply(features, products)
     table.apply(
         [

@@ -41,7 +41,7 @@ def search(
     if catalog is None:
         features, products = _published(configuration.kafka)
     else:
-        features, products = _embedded(catalog, encoder, configuration.images)
+        features, products = _embedded(catalog, encoder, configuration)
     matches = PhotoSearch(encoder, features.search).search(photo.read_bytes(), count, category)
     _require_any(matches, features, category)
     if as_json:
@@ -51,23 +51,22 @@ def search(
 
 
 def _published(kafka: Any) -> tuple[FeatureTable | FeatureSearch, ProductTable]:
-    from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED
-    from storefront.features import FeatureTable
+    from storefront.features import FOLLOWED, FeatureTable
     from storefront.following import TopicFollower
     from storefront.products import ProductTable
 
     features, products = FeatureTable(), ProductTable()
-    with TopicFollower(kafka, [PRODUCT_CREATED, IMAGE_FEATURES]) as follower:
+    with TopicFollower(kafka, FOLLOWED) as follower:
         for records in follower.to_end():
             features.apply(records)
             products.apply(records)
     return features, products
 
 
-def _embedded(catalog: Path, encoder: Encoder, settings: Any) -> tuple[FeatureSearch, ProductTable]:
+def _embedded(catalog: Path, encoder: Encoder, configuration: Any) -> tuple[FeatureSearch, ProductTable]:
     from cli.catalogue_search import embed_for_search
 
-    return embed_for_search(catalog, encoder, settings)
+    return embed_for_search(catalog, encoder, configuration.images, configuration.similar_products)
 
 
 def _require_any(matches: PhotoMatches, features: FeatureTable | FeatureSearch, category: str | None) -> None:

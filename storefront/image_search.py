@@ -35,7 +35,7 @@ class FollowedImageSearch:
         self._photos = PhotoSearch(encoder, self._features.search, limits)
 
     def take(self, records: Sequence[Record]) -> None:
-        """Take records of image-features and product-created, in order."""
+        """Take records of the topics that features are found by, in order."""
         self._features.apply(records)
 
     def search(self, image_bytes: bytes, n: int, category: str | None) -> Sequence[tuple[str, float]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from recsys.catalogue import Catalogue
 from recsys.neighbours.by_encoder import Feature
 from recsys.neighbours.feature_vectors import InvalidVectorError, read_feature
+from recsys.neighbours.hubness import Correction
 from recsys.neighbours.index import Changes, Neighbour, Vector
 from recsys.neighbours.pairing import Traits
 from recsys.neighbours.vector_search import VectorSearch
@@ -17,13 +18,14 @@ class FeatureSearch:
     """Follows ``image-features`` and ``product-created`` as tables; keeps no lists.
 
     Features of each encoder are searched on their own, for those of two cannot be compared. A product is found
-    while it is in the catalogue and in stock.
+    while it is in the catalogue and in stock. What corrects hubs among similar products does so here.
     """
 
     def __init__(self) -> None:
         self._catalogue = Catalogue()
         self._searches: dict[tuple[str, int], VectorSearch] = {}
         self._space_of: dict[str, tuple[str, int]] = {}
+        self._corrections: dict[str, Correction | None] = {}
 
     def __len__(self) -> int:
         """How many products have a feature."""
@@ -50,9 +52,21 @@ class FeatureSearch:
         traits = {product_id: Traits(self._catalogue.category_of(product_id) or "") for product_id in known}
         for space in vectors.keys() - self._searches.keys():
             self._searches[space] = VectorSearch(space[1])
+            self._searches[space].correct(self._correction_of(space))
         for space, search in self._searches.items():
             search.apply(Changes(vectors.get(space, {}), (), listable, traits))
         self._searches = {space: search for space, search in self._searches.items() if len(search)}
+
+    def correct(self, encoder_id: str, correction: Correction | None) -> None:
+        """Take what corrects hubs among the features of an encoder, None for nothing."""
+        self._corrections[encoder_id] = correction
+        for space, search in self._searches.items():
+            if space[0] == encoder_id:
+                search.correct(self._correction_of(space))
+
+    def _correction_of(self, space: tuple[str, int]) -> Correction | None:
+        correction = self._corrections.get(space[0])
+        return correction if correction is not None and correction.dimensions == space[1] else None
 
     def encoders(self) -> dict[str, int]:
         """How many products have a feature of each encoder."""

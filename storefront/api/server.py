@@ -24,7 +24,7 @@ from consumers.image_features.settings import ImageSettings
 from consumers.runtime.health import HealthServer
 from consumers.runtime.turns import take_short_turns
 from schemas.events import ProductCreated
-from schemas.topics import IMAGE_FEATURES, PRODUCT_CREATED, RECOMMENDATION_UPDATED
+from schemas.topics import PRODUCT_CREATED, RECOMMENDATION_UPDATED
 from storefront.api.app import Resource, create_app
 from storefront.api.metrics import ApiMetrics
 from storefront.api.publisher import EdgePublisher
@@ -34,6 +34,7 @@ from storefront.api.settings import ApiSettings
 from storefront.api.state import Edge
 from storefront.api.stream import StreamHub
 from storefront.configuration import StorefrontConfiguration
+from storefront.features import FOLLOWED
 from storefront.image_search import FollowedImageSearch
 from storefront.lists import ListTable
 from storefront.products import ProductTable
@@ -203,7 +204,7 @@ def _memory_tables(
     settings = configuration.api
     currency = Currency(settings.stale_after_seconds)
     tables = MemoryTables(ListTable(max_lists=settings.max_lists), ProductTable(), currency)
-    topics = (PRODUCT_CREATED, RECOMMENDATION_UPDATED, IMAGE_FEATURES)
+    topics = (*FOLLOWED, RECOMMENDATION_UPDATED)
     follower = TableFollower(configuration.kafka, topics, [tables, photos], currency)
     return tables, [_Following(follower, tables, hub)]
 
@@ -222,9 +223,7 @@ def _redis_tables(
     tables = RedisTables(url, kafka.topic_prefix, hub, settings.stale_after_seconds)
     writer = RedisWriter(url, kafka.topic_prefix)
     leading = LeadingFollower(kafka, (PRODUCT_CREATED, RECOMMENDATION_UPDATED), writer)
-    pictures = TableFollower(
-        kafka, (PRODUCT_CREATED, IMAGE_FEATURES), [photos], Currency(settings.stale_after_seconds)
-    )
+    pictures = TableFollower(kafka, FOLLOWED, [photos], Currency(settings.stale_after_seconds))
     return tables, [_Thread(leading), _Thread(pictures), tables]
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from recsys.neighbours import Changes, vector_search
 from recsys.neighbours.by_encoder import Feature
 from recsys.neighbours.feature_search import FeatureSearch
+from recsys.neighbours.hubness import Correction, learn_correction
 from recsys.neighbours.index import Vector
 from recsys.neighbours.pairing import Traits
 from recsys.neighbours.vector_search import VectorSearch
@@ -126,3 +127,45 @@ def test_main_directions_choose_nearly_all_of_the_nearest(monkeypatch: pytest.Mo
             )
         ]
         assert np.mean(hits) > 0.95
+
+
+def hubs(count: int) -> dict[str, Vector]:
+    rng = np.random.default_rng(8)
+    rows = 1 + rng.gamma(4.0, 0.25, (count, 1)) * rng.standard_normal((count, WIDTH))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return {f"p{number:03}": row for number, row in enumerate(rows.astype(np.float16))}
+
+
+def by_hand(products: dict[str, Vector], correction: Correction, query: Vector) -> list[tuple[str, float]]:
+    vectors, penalties = correction(np.stack(list(products.values())))
+    scores = vectors.astype(np.float64) @ correction.centred(query[None, :])[0].astype(np.float64) - penalties
+    return sorted(zip(products, scores.tolist(), strict=True), key=lambda one: -one[1])
+
+
+@pytest.mark.parametrize("directions", [False, True])
+def test_hubs_step_back_as_they_do_among_similar_products(
+    directions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if directions:
+        monkeypatch.setattr(vector_search, "_FIRST_LEARNT", 100)
+        monkeypatch.setattr(vector_search, "_SCORED", 60)
+        monkeypatch.setattr(vector_search, "_SCORED_EACH", 1)
+    products, queries = hubs(300), hubs(320)
+    correction = learn_correction(products)
+    assert correction(np.stack(list(products.values())))[1].any()
+    early, late = FeatureSearch(), FeatureSearch()
+    catalogue = {product_id: product(product_id) for product_id in products}
+    early.correct("e", correction)
+    for search in (early, late):
+        search.apply({i: feature(i, row) for i, row in products.items()}, catalogue)
+    plainly = late.search(Feature("e", queries["p310"]), 10)
+    late.correct("e", correction)
+    for query in list(queries.values())[300:]:
+        expected = by_hand(products, correction, query)[:5]
+        for search in (early, late):
+            near = search.search(Feature("e", query), 5)
+            assert [one.score for one in near] == pytest.approx([score for _, score in expected], abs=2e-3)
+            assert near[0].product_id in {product_id for product_id, _ in expected[:2]}
+        assert early.search(Feature("e", query), 5) == late.search(Feature("e", query), 5)
+    late.correct("e", None)
+    assert late.search(Feature("e", queries["p310"]), 10) == plainly
