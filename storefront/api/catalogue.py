@@ -82,4 +82,5 @@ def _product(product: models.NewProduct, now_ms: int) -> ProductCreated:
         product.price,
         product.in_stock,
         product.attributes,
+        product.other_image_urls,
     )

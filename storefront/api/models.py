@@ -41,7 +41,7 @@ class Shelf(BaseModel):
     kind: str = Field(examples=["for-you"])
     subject: str = Field(description="product, user, session or category; empty: the whole shop", examples=["u7"])
     recommendation_id: str = Field(
-        description="send it with impressions, clicks and purchases that follow", examples=["for-you.12.5d41402a"]
+        description="send it with impressions and clicks", examples=["for-you.12.5d41402a"]
     )
     revision: int = Field(description="of the list as it was published; 0: there is none yet", examples=[12])
     published_at_ms: int = Field(examples=[1_700_000_000_000])
@@ -72,6 +72,9 @@ class Product(BaseModel):
     image_url: str | None = Field(default=None, max_length=4_000, examples=["https://img.example/P123.jpg"])
     price: float | None = Field(default=None, ge=0, allow_inf_nan=False, examples=[9.5])
     in_stock: bool = True
+    other_image_urls: list[Annotated[str, Field(max_length=4_000)]] = Field(
+        default_factory=list, max_length=100, description="more pictures of it"
+    )
     attributes: dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(max_length=2_000)]] = Field(
         default_factory=dict, max_length=100, examples=[{"colour": "red"}]
     )
@@ -106,8 +109,6 @@ class View(_Event):
     """A product page was viewed."""
 
     type: Literal["view"]
-    placement: str | None = Field(default=None, max_length=MAX_ID_BYTES)
-    recommendation_id: str | None = Field(default=None, max_length=MAX_ID_BYTES)
 
 
 class CartAdd(_Event):
@@ -115,8 +116,6 @@ class CartAdd(_Event):
 
     type: Literal["cart-add"]
     quantity: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    placement: str | None = Field(default=None, max_length=MAX_ID_BYTES)
-    recommendation_id: str | None = Field(default=None, max_length=MAX_ID_BYTES)
 
 
 class Purchase(_Event):
@@ -125,8 +124,6 @@ class Purchase(_Event):
     type: Literal["purchase"]
     quantity: float = Field(default=1.0, allow_inf_nan=False, json_schema_extra={"not": {"const": 0}})
     unit_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    placement: str | None = Field(default=None, max_length=MAX_ID_BYTES)
-    recommendation_id: str | None = Field(default=None, max_length=MAX_ID_BYTES)
 
 
 class _Shown(_Event):

@@ -204,7 +204,9 @@ async def product(request: Request, product_id: Subject) -> Response:
     if found is None:
         raise ProblemError(404, "there is no such product, or it was retired")
     described = edge.renderer.product(found)
-    return json_response({"product_id": product_id, **described, "attributes": dict(found.attributes)})
+    others = [edge.renderer.image(url) for url in found.other_image_urls]
+    more = {"other_image_urls": others, "attributes": dict(found.attributes)}
+    return json_response({"product_id": product_id, **described, **more})
 
 
 def _for_shopper(subject: str, query: UserListsQuery) -> list[ShelfRequest]:

@@ -65,8 +65,14 @@ class Renderer:
             "category": product.category,
             "price": product.price,
             "in_stock": product.in_stock,
-            "image_url": self._image(product.image_url),
+            "image_url": self.image(product.image_url),
         }
+
+    def image(self, url: str | None) -> str | None:
+        """Where a picture is to be had."""
+        if url is None or "://" in url:
+            return url
+        return self._image_base_url + url
 
     def _items(self, shelf: Shelf, products: Mapping[str, ProductCreated]) -> list[dict[str, Any]]:
         def name(product_id: str) -> str:
@@ -85,11 +91,6 @@ class Renderer:
             }
             for rank, item in enumerate(shelf.items, start=1)
         ]
-
-    def _image(self, url: str | None) -> str | None:
-        if url is None or "://" in url:
-            return url
-        return self._image_base_url + url
 
 
 def _cause(found: RecommendationUpdated | None) -> dict[str, Any]:

@@ -18,13 +18,16 @@ export function watchShelves(data) {
       if (isIntersecting) pending.set(target, setTimeout(() => cameIntoSight(target), SEEN_MS));
     }
   }, { threshold: 0.5 });
-  const watch = () => {
-    for (const card of document.querySelectorAll("[data-shelf] [data-product]")) watcher.observe(card);
+  const watch = (shelf) => {
+    for (const card of shelf.querySelectorAll("[data-product]")) {
+      watcher.unobserve(card); // What stays in sight while its list changes is seen in the newer list as well.
+      watcher.observe(card);
+    }
   };
-  document.addEventListener("cards", watch);
+  document.addEventListener("cards", ({ target }) => watch(target.closest("[data-shelf]")));
   document.addEventListener("click", followed);
   addEventListener("pagehide", send);
-  watch();
+  document.querySelectorAll("[data-shelf]").forEach(watch);
 }
 
 function cameIntoSight(card) {
@@ -38,7 +41,9 @@ function cameIntoSight(card) {
 function followed({ target }) {
   const card = target.closest(".card-link")?.closest("[data-shelf] [data-product]");
   const event = card && about(card, "click");
-  if (event) queue(event);
+  if (!event) return;
+  cameIntoSight(card); // It was, even if it has just come.
+  queue(event);
 }
 
 function about(card, type) {

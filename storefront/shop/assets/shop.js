@@ -27,6 +27,15 @@ function sendView() {
   }, () => {});
 }
 
+// On a narrow screen the department that one is in may stand further along the bar.
+function showDepartment() {
+  const here = document.querySelector(".categories [aria-current]");
+  if (!here) return;
+  const bar = here.closest("ul");
+  bar.scrollLeft += here.getBoundingClientRect().left - (bar.clientWidth - here.offsetWidth) / 2;
+}
+
+showDepartment();
 showLoading(document);
 showShelves(document);
 openPanel(page.subject);

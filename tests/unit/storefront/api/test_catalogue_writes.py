@@ -13,9 +13,11 @@ WRITES = [("POST", "/products"), ("DELETE", "/products/p"), ("DELETE", "/users/u
 
 def test_a_product_is_published_whole(api: Any, fake_kafka: Any) -> None:
     mug = {"product_id": "p", "title": "Mug", "price": 9.5, "attributes": {"colour": "red"}}
+    mug["other_image_urls"] = ["side.jpg"]
     assert api.post("/products", json=[mug, {"product_id": "q"}], headers=AUTHORISED).json() == {"accepted": 2}
     product = decode(fake_kafka.sent[0][0], fake_kafka.sent[0][2])
     assert (product.title, product.price, product.attributes) == ("Mug", 9.5, {"colour": "red"})  # type: ignore[union-attr]
+    assert product.other_image_urls == ["side.jpg"]  # type: ignore[union-attr]
 
 
 def test_products_are_retired_and_users_forgotten_by_null_values(api: Any, fake_kafka: Any) -> None:
