@@ -38,6 +38,8 @@ OnProgress = Callable[[int, int], None]
 
 _GROUP_ITEMS = 30
 _BATCH_SESSIONS = 200
+_UNTIMED_BATCH_SESSIONS = 4_000
+_LIST_LENGTH = 20
 _TIMED_SHARE = 0.1
 _LISTS = 300
 _PERIOD_MS = 30 * 86_400_000
@@ -98,11 +100,10 @@ class _Core:
         moved = zip(*self.learner.take_moved(), strict=True)
         return [(product_id, ItemFactors(product_id, 0, vector.tobytes(), 1)) for product_id, vector in moved]
 
-    def publish_lists(self, users: Sequence[str]) -> None:
-        """Have histories hold the lists that were last published for them, as they do."""
-        histories = [(user, self.histories[user]) for user in users]
-        for (_, history), items in zip(histories, self.for_you.recommend_many(histories, 20), strict=True):
-            history.listed = tuple(item.product_id for item in items)
+    def list_products(self, users: Sequence[str], listed: Sequence[str]) -> None:
+        """Have histories hold lists, as they do once some were published."""
+        for user in users:
+            self.histories[user].listed = tuple(listed)
         self.histories.settle()
 
 
@@ -138,16 +139,17 @@ def measure(size: Size, on_progress: Callable[[int], None] = lambda done: None) 
     clicks = _clicks(size)
     resident = psutil.Process().memory_info().rss
     core, done, timed, seconds = _Core(size.items), 0, 0, 0.0
-    for batch in _batches(clicks):
+    listed = [f"p{number % size.items}" for number in range(_LIST_LENGTH)]
+    for is_timed, batch in _batches(clicks):
         events = sum(map(len, batch.values()))
         began = time.process_time()
         moved = core.learn(batch)
         if moved:
             core.for_you.factors.put(moved)
-        if done + events > (1.0 - _TIMED_SHARE) * len(clicks.users):
+        if is_timed:
             seconds += time.process_time() - began
             timed += events
-        core.publish_lists(list(batch))
+        core.list_products(list(batch), listed)
         done += events
         on_progress(done)
     return {
@@ -192,15 +194,16 @@ def _clicks(size: Size) -> _Clicks:
     return _Clicks(places // size.history, products.ravel()[places], times_ms.ravel()[places], ends - lengths)
 
 
-def _batches(clicks: _Clicks) -> Iterator[dict[str, list[HistoryEvent]]]:
-    """Events of some sessions at a time, by shopper."""
-    bounds = [*clicks.sessions[::_BATCH_SESSIONS].tolist(), len(clicks.users)]
-    for start, end in pairwise(bounds):
+def _batches(clicks: _Clicks) -> Iterator[tuple[bool, dict[str, list[HistoryEvent]]]]:
+    """Events of some sessions at a time, by shopper; True for those on the clock, the last and smaller ones."""
+    timed = int((1.0 - _TIMED_SHARE) * len(clicks.sessions))
+    untimed, on_clock = clicks.sessions[:timed:_UNTIMED_BATCH_SESSIONS], clicks.sessions[timed::_BATCH_SESSIONS]
+    for start, end in pairwise([*untimed.tolist(), *on_clock.tolist(), len(clicks.users)]):
         batch: dict[str, list[HistoryEvent]] = {}
         columns = (column[start:end].tolist() for column in clicks[:3])
         for place, (user, product, at_ms) in enumerate(zip(*columns, strict=True), start):
             batch.setdefault(f"user-{user}", []).append(HistoryEvent(at_ms, place, f"p{product}", 0, 1.0))
-        yield batch
+        yield start >= on_clock[0], batch
 
 
 def _recommend_ms(core: _Core, users: int) -> dict[str, float]:
