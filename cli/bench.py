@@ -124,12 +124,18 @@ def neighbours(
 
 
 @app.command()
-def behaviour(as_json: Json = False) -> None:
+def behaviour(
+    as_json: Json = False,
+    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw it as an SVG into this file.")] = None,
+) -> None:
     """What an event and a list cost, and what the state takes, in shops of four sizes; needs no Kafka."""
     from benchmarks.behaviour import bench_behaviour
+    from benchmarks.behaviour_plot import drawn
 
     with progress() as report:
-        result = bench_behaviour(on_progress=lambda done, total: report("shoppers", done, total))
+        result = bench_behaviour(on_progress=lambda done, total: report("events", done, total))
+    if plot is not None:
+        plot.write_text(drawn(result), encoding="utf-8")
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
     else:

@@ -72,6 +72,8 @@ def bought_units(history: UserHistory) -> dict[str, float]:
 
 def _amounts(history: UserHistory, weights: ActionWeights, bought: BoughtUnits | None) -> dict[str, float]:
     """What the visits to each product amount to, above zero."""
+    if not any(history.actions):  # views alone, as most histories are
+        return dict.fromkeys(history.product_ids, weights.view) if weights.view > 0.0 else {}
     amounts: dict[str, float] = {}
     for product_id, action, quantity in zip(history.product_ids, history.actions, history.quantities, strict=True):
         if action == Action.PURCHASE:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.api import ApiBench, bench_api
+from benchmarks.behaviour import Size, bench_behaviour
 from benchmarks.freshness import FreshnessBench, bench_freshness
 from benchmarks.stream import StreamBench, bench_stream
 from schemas.kafka_settings import KafkaSettings
@@ -43,3 +44,10 @@ def test_pages_are_answered_without_an_error_beside_shoppers(kafka: KafkaSetting
     assert 0 < result["p50_ms"] <= result["p99_ms"]
     assert result["saturation_requests_per_s"] > 0
     assert result["errors"] == 0
+
+
+def test_behaviour_is_measured_in_a_process_a_size() -> None:
+    seen: list[tuple[int, int]] = []
+    found = bench_behaviour([Size(40, 60, 5), Size(20, 30, 4)], lambda done, total: seen.append((done, total)))
+    assert [(size["users"], size["items"], size["history"]) for size in found] == [(40, 60, 5), (20, 30, 4)]
+    assert seen[-1] == (280, 280)

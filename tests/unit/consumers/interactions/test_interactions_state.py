@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import cast
 
 import pytest
@@ -150,6 +151,23 @@ def test_a_batch_equals_one_by_one(script: list[tuple[int, str, str, int, str]],
     assert batched.sums() == pytest.approx(singly.sums())
     assert batched.lists() == singly.lists()
     assert batched.worker.processed == singly.worker.processed
+
+
+@given(scripts, st.randoms(use_true_random=False))
+def test_the_order_of_arrival_across_shoppers_does_not_matter(
+    script: list[tuple[int, str, str, int, str]], random: Random
+) -> None:
+    """Whose come first changes neither states nor sums; each shopper's own come in the same order."""
+    turns = [user for _, user, *_ in script]
+    random.shuffle(turns)
+    waiting = {user: iter([step for step in script if step[1] == user]) for user in turns}
+    as_given, shuffled = Shop(3), Shop(3)
+    as_given.publish(*(event_of(*step) for step in script))
+    shuffled.publish(*(event_of(*next(waiting[user])) for user in turns))
+    for shop in (as_given, shuffled):
+        shop.settle()
+    assert shuffled.histories() == as_given.histories()
+    assert shuffled.sums() == pytest.approx(as_given.sums())
 
 
 @given(scripts)

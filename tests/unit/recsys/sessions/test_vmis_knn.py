@@ -155,3 +155,45 @@ def test_the_oldest_sessions_make_room() -> None:
 def test_a_long_session_keeps_its_latest_items() -> None:
     index = index_of({"s": {1: 30, 2: 10, 3: 20}}, SessionRules(max_items=2))
     assert index.session("s") == {1: 30, 3: 20}
+
+
+@given(states(), st.randoms(use_true_random=False), queries_of)
+def test_the_retained_window_is_that_of_all_sessions_at_once(state, random, queries) -> None:  # type: ignore[no-untyped-def]
+    """Whoever comes first: some expire that were there, others are too old when they come."""
+    rules = SessionRules(retention_ms=12_000)
+    at_once, one_by_one = index_of(state, rules), SessionIndex(rules)
+    for name in random.sample(sorted(state), len(state)):
+        one_by_one.put(sessions_of({name: state[name]}))
+    newest = max((at_s for own in state.values() for at_s in own.values()), default=0)
+    kept = {name: own for name, own in state.items() if max(own.values()) >= newest - 12}
+    for index in (at_once, one_by_one):
+        assert {name: index.session(name) for name in state if index.session(name)} == kept
+        assert ask(index, queries, RULES) == ask(index_of(kept), queries, RULES)
+
+
+def test_many_sessions_that_change_again_and_again_leave_no_trace() -> None:
+    """Rows move, are packed and taken again, and what visits amount to follows."""
+    random, weighed = np.random.default_rng(4), SessionIndex(weighed=True)
+    index, state = SessionIndex(), dict[str, dict[int, int]]()
+    for _ in range(250):
+        changed = [f"s{number}" for number in random.permutation(80)[:5].tolist()]
+        for name in changed:
+            items = random.integers(0, 40, int(random.integers(0, 12)))
+            state[name] = dict(zip(items.tolist(), random.integers(0, 5_000, len(items)).tolist(), strict=True))
+        sessions = sessions_of({name: state[name] for name in changed})
+        sessions = sessions._replace(strengths=(sessions.items % 7 + 1).astype(np.float32))
+        index.put(sessions)
+        weighed.put(sessions)
+    state = {name: own for name, own in state.items() if own}
+    fresh, queries = index_of(state), [random.permutation(40)[:6].tolist() for _ in range(30)]
+    assert {name: index.session(name) for name in state} == state
+    rules = VmisRules(recent_sessions=12, neighbours=9)
+    assert ask(index, queries, rules) == ask(fresh, queries, rules)
+    counts, sessions_found, strengths = weighed.visitors(np.arange(40), last=5)
+    assert (strengths == np.repeat(np.arange(40) % 7 + 1, counts)).all()
+    names = {int(weighed.find([name])[0]): name for name in state}
+    latest = [sorted(own[item] for own in state.values() if item in own)[-5:] for item in range(40)]
+    owners = np.repeat(np.arange(40), counts).tolist()
+    found = [state[names[int(number)]][item] for item, number in zip(owners, sessions_found, strict=True)]
+    assert found == [at_s for own in latest for at_s in own]
+    assert weighed.popularity(np.array([3, 99_999])).tolist() == [sum(3 in own for own in state.values()), 0]
