@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -40,15 +41,24 @@ def embed_catalogue(
     """
     encoder = encoder or Encoder(encoder_path(settings.encoder, settings.encoders_dir))
     embedded = EmbeddedCatalogue({}, {})
-    done = 0
+    under_way: deque[tuple[list[str], Callable[[], NDArray[np.float32]]]] = deque()
+
+    def finish_one() -> None:
+        ids, rows = under_way.popleft()
+        embedded.vectors.update(zip(ids, rows().astype(np.float16), strict=True))
+        on_progress(len(embedded.vectors) + len(embedded.failures))
+
     for outcomes in cleaned_pictures(image_urls, settings, encoder.side):
         fetched = [outcome for outcome in outcomes if isinstance(outcome, Fetched)]
-        if fetched:
-            rows = encoder.embed(np.stack([picture.pixels for picture in fetched])).astype(np.float16)
-            embedded.vectors.update(zip((picture.ref for picture in fetched), rows, strict=True))
         embedded.failures.update((one.ref, one.error) for one in outcomes if isinstance(one, Failed))
-        done += len(outcomes)
-        on_progress(done)
+        if fetched:
+            rows = encoder.begin(np.stack([picture.pixels for picture in fetched]))
+            under_way.append(([picture.ref for picture in fetched], rows))
+        if len(under_way) > 1:  # the encoder always has something to do
+            finish_one()
+    while under_way:
+        finish_one()
+    on_progress(len(embedded.vectors) + len(embedded.failures))
     return embedded
 
 

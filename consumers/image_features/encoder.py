@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,8 @@ class Encoder:
         recorded = self.description
         self.encoder_id = encoder_id_of(path.stem, self._flat) if recorded is None else recorded.encoder_id
         """A name and the first digits of the model's sha256: the same id means comparable vectors."""
-        self._lanes: list[_Run] = []
+        self._threads: ThreadPoolExecutor | None = None
+        self._idle: SimpleQueue[_Run] = SimpleQueue()
         try:
             self.side = _side(self._flat)
             self._one = _Run(self._flat, (1, self.side))
@@ -42,29 +45,43 @@ class Encoder:
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed RGB pictures, uint8 (n, side, side, 3), as unit vectors, float32 (n, dimensions)."""
+        return self.begin(images)()
+
+    def begin(self, images: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """The same in the background, from where what is returned fetches it; others may be begun meanwhile."""
         if images.dtype != np.uint8 or images.shape[1:] != (self.side, self.side, 3):
             raise ValueError(f"give uint8 (n, {self.side}, {self.side}, 3), not {images.dtype} {images.shape}")
         features = np.empty((len(images), self.dimensions), np.float32)
         whole = len(images) - len(images) % CHUNK
-        if whole:
-            self._embed_chunks(images[:whole], features[:whole])
+        chunks = self._begin_chunks(images[:whole], features)
         for start in range(whole, len(images)):
             features[start : start + 1] = self._one(images[start : start + 1])
-        norms = np.linalg.norm(features, axis=1, keepdims=True)
-        features /= np.maximum(norms, np.finfo(np.float32).tiny)
-        return features
 
-    def _embed_chunks(self, images: NDArray[np.uint8], features: NDArray[np.float32]) -> None:
-        """Share chunks out to runs of one thread each; threads of one run would wait for each other."""
-        if not self._lanes:
-            self._lanes = [_Run(self._flat, (CHUNK, self.side)) for _ in range(self._num_threads)]
+        def result() -> NDArray[np.float32]:
+            for chunk in chunks:
+                chunk.result()
+            norms = np.linalg.norm(features, axis=1, keepdims=True)
+            units: NDArray[np.float32] = features / np.maximum(norms, np.finfo(np.float32).tiny)
+            return units
+
+        return result
+
+    def _begin_chunks(self, images: NDArray[np.uint8], features: NDArray[np.float32]) -> list[Future[None]]:
+        """Runs of one thread each take chunk after chunk; threads of one run would wait for each other."""
+        if len(images) and self._threads is None:
             self._threads = ThreadPoolExecutor(self._num_threads, "encoder")
+            for _ in range(self._num_threads):
+                self._idle.put(_Run(self._flat, (CHUNK, self.side)))
 
-        def work(number: int) -> None:
-            for start in range(number * CHUNK, len(images), len(self._lanes) * CHUNK):
-                features[start : start + CHUNK] = self._lanes[number](images[start : start + CHUNK])
+        def embed_chunk(start: int) -> None:
+            run = self._idle.get()  # there are as many as threads
+            try:
+                features[start : start + CHUNK] = run(images[start : start + CHUNK])
+            finally:
+                self._idle.put(run)
 
-        list(self._threads.map(work, range(min(len(self._lanes), len(images) // CHUNK))))
+        starts = range(0, len(images), CHUNK)
+        return [] if self._threads is None else [self._threads.submit(embed_chunk, start) for start in starts]
 
 
 class _Run:

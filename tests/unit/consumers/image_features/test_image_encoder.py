@@ -55,6 +55,13 @@ def test_a_batch_equals_one_by_one(encoder: Encoder, pictures: NDArray[np.uint8]
         np.testing.assert_allclose(encoder.embed(pictures[:size]), one_by_one[:size], atol=1e-6)
 
 
+def test_several_batches_under_way_do_not_mix(encoder: Encoder, pictures: NDArray[np.uint8]) -> None:
+    expected = encoder.embed(pictures)
+    begun = [encoder.begin(pictures[order]) for order in (slice(None), slice(None, None, -1), slice(3, 9))]
+    for result, order in zip(begun, (slice(None), slice(None, None, -1), slice(3, 9)), strict=True):
+        np.testing.assert_allclose(result(), expected[order], atol=1e-6)
+
+
 def test_a_photograph_is_nearest_to_itself_turned(encoder: Encoder, pictures: NDArray[np.uint8]) -> None:
     vectors = encoder.embed(pictures)
     china, flower = vectors[:4], vectors[4:8]
