@@ -72,9 +72,9 @@ class ForYou:
         }
         self._segments = SegmentScorer()
         scorers: list[Scorer] = [
-            NeighbourScorer("viewed_next", Reason.BECAUSE_VIEWED, self.tables.viewed),
-            NeighbourScorer("bought_together", Reason.BOUGHT_TOGETHER, self.tables.bought),
-            NeighbourScorer("similar", Reason.LOOKS_LIKE, self.tables.similar),
+            NeighbourScorer("viewed_next", Reason.BECAUSE_VIEWED, self._slots, self.tables.viewed),
+            NeighbourScorer("bought_together", Reason.BOUGHT_TOGETHER, self._slots, self.tables.bought),
+            NeighbourScorer("similar", Reason.LOOKS_LIKE, self._slots, self.tables.similar),
             self.sessions,
             self.factors,
             *self._lists.values(),

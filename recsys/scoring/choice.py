@@ -161,8 +161,6 @@ class Chooser:
     def _take_looks(self, product_id: str, alike: dict[str, float]) -> None:
         """Note how much products look like this one, where that is more than they look like others."""
         looks = self._tables.similar[product_id]
-        if looks is None:
-            return
         for place, slot in enumerate(looks.slots.tolist()):
             name = self._slots.ids[slot]
             alike[name] = max(alike.get(name, 0.0), 1.0 - place / len(looks.slots))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from recsys.scoring.slots import Floats, ProductSlots, Slots
+from recsys.sessions.ragged_rows import Integers, RaggedRows
 from schemas.codec import decoder
 from schemas.errors import ContractError
 from schemas.events import ItemState, RecommendationUpdated
@@ -22,15 +23,59 @@ class Neighbours(NamedTuple):
     scores: Floats
 
 
-class _Decoded(dict[str, "Neighbours | None"]):
-    """Neighbours by product; what is missing is read from the bytes, None where a product has none."""
+NO_NEIGHBOURS = Neighbours(np.empty(0, np.int32), np.empty(0))
 
-    def __init__(self, read: Callable[[str], Neighbours | None]) -> None:
-        super().__init__()
+
+class NeighbourRows:
+    """Neighbours of products, read where they are first asked for, in flat columns: 8 bytes a neighbour."""
+
+    def __init__(self, slots: ProductSlots, read: Callable[[Sequence[str]], None]) -> None:
+        self._slots = slots
         self._read = read
+        self._rows = RaggedRows(np.int32, np.float32, room=0)
+        self._is_read = np.zeros(0, bool)
 
-    def __missing__(self, product_id: str) -> Neighbours | None:
-        return self._read(product_id)
+    def put(self, product_ids: Sequence[str], neighbours: Sequence[Neighbours | None]) -> None:
+        """Take products' neighbours, None for one that has none."""
+        products = self._slots.assign(product_ids).astype(np.int64)
+        near = [NO_NEIGHBOURS if found is None else found for found in neighbours]
+        counts = np.array([len(found.slots) for found in near], np.int64)
+        self._make_room()
+        self._rows.put(products, counts, *map(np.concatenate, zip(*near, strict=True)))
+        self._is_read[products] = True
+
+    def forget(self, product_id: str) -> None:
+        """Have a product's neighbours read anew when they are asked for."""
+        (product,) = self._slots.assign([product_id])
+        if product < len(self._is_read):
+            self._is_read[product] = False
+
+    def of(self, products: Slots) -> tuple[Integers, Slots, Floats]:
+        """The neighbours of products, one after the other: how many each has, which, and how near they are.
+
+        A product is -1 where it has no number, and may be there more than once.
+        """
+        self._make_room()
+        known = products >= 0
+        wanted = products[known].astype(np.int64)
+        missing = np.unique(wanted[~self._is_read[wanted]]).tolist()
+        if missing:
+            self._read([self._slots.ids[product] for product in missing])
+        counts = np.zeros(len(products), np.int64)
+        places, counts[known] = self._rows.places(wanted)
+        slots, scores = (column[places] for column in self._rows.columns)
+        return counts, slots, scores.astype(np.float64)
+
+    def __getitem__(self, product_id: str) -> Neighbours:
+        """A product's neighbours, none where it has none."""
+        _, slots, scores = self.of(self._slots.numbers([product_id]))
+        return Neighbours(slots, scores)
+
+    def _make_room(self) -> None:
+        missing = self._slots.capacity - len(self._is_read)
+        if missing > 0:
+            self._is_read = np.concatenate([self._is_read, np.zeros(missing, bool)])
+            self._rows.reserve(self._slots.capacity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +100,35 @@ class NeighbourTables:
         self._scoring = scoring or RowScoring()
         self._rows: dict[str, bytes] = {}
         self._looks: dict[str, bytes] = {}
-        self._viewed = _Decoded(lambda product_id: self._read_row(product_id)[0])
-        self._bought = _Decoded(lambda product_id: self._read_row(product_id)[1])
-        self._similar = _Decoded(self._read_looks)
+        self._viewed = NeighbourRows(slots, self._read_rows)
+        self._bought = NeighbourRows(slots, self._read_rows)
+        self._similar = NeighbourRows(slots, self._read_looks)
         self._decode_row: Callable[[bytes], object] = decoder(ITEM_STATE.name)
         self._decode_list: Callable[[bytes], object] = decoder(RECOMMENDATION_UPDATED.name)
 
     def put_row(self, product_id: str, item_state: bytes | None) -> None:
         """A product's co-occurrence row as it is now; None where it has none any more."""
         _put(self._rows, product_id, item_state)
-        self._viewed.pop(product_id, None)
-        self._bought.pop(product_id, None)
+        self._viewed.forget(product_id)
+        self._bought.forget(product_id)
 
     def put_looks(self, product_id: str, recommendation: bytes | None) -> None:
         """A product's list of similar products as it is now."""
         _put(self._looks, product_id, recommendation)
-        self._similar.pop(product_id, None)
+        self._similar.forget(product_id)
 
     @property
-    def viewed(self) -> Mapping[str, Neighbours | None]:
+    def viewed(self) -> NeighbourRows:
         """What is viewed with a product, itself among them: shares of its visits."""
         return self._viewed
 
     @property
-    def bought(self) -> Mapping[str, Neighbours | None]:
+    def bought(self) -> NeighbourRows:
         """What is bought with a product: shares of its purchases."""
         return self._bought
 
     @property
-    def similar(self) -> Mapping[str, Neighbours | None]:
+    def similar(self) -> NeighbourRows:
         """What looks like a product, by rank: the first counts one, the r-th 1 / r."""
         return self._similar
 
@@ -100,25 +145,26 @@ class NeighbourTables:
             state = None  # its owner writes the dead letter
         return state if isinstance(state, ItemState) else None
 
-    def _read_row(self, product_id: str) -> tuple[Neighbours | None, Neighbours | None]:
-        if product_id not in self._rows:
-            return None, None
-        state = self._state(product_id)
-        viewed, bought = (None, None) if state is None else self._scores(state)
-        self._viewed[product_id], self._bought[product_id] = viewed, bought
-        return viewed, bought
+    def _read_rows(self, product_ids: Sequence[str]) -> None:
+        read = [self._read_row(product_id) for product_id in product_ids]
+        for rows, near in zip((self._viewed, self._bought), zip(*read, strict=True), strict=True):
+            rows.put(product_ids, near)
 
-    def _read_looks(self, product_id: str) -> Neighbours | None:
-        data = self._looks.get(product_id)
-        if data is None:
-            return None
+    def _read_row(self, product_id: str) -> tuple[Neighbours | None, Neighbours | None]:
+        state = self._state(product_id)
+        return (None, None) if state is None else self._scores(state)
+
+    def _read_looks(self, product_ids: Sequence[str]) -> None:
+        self._similar.put(
+            product_ids, [self._read_list(self._looks.get(product_id)) for product_id in product_ids]
+        )
+
+    def _read_list(self, data: bytes | None) -> Neighbours | None:
         try:
-            listed = self._decode_list(data)
+            listed = None if data is None else self._decode_list(data)
         except ContractError:
-            listed = None
-        near = ranked(self._slots, listed) if isinstance(listed, RecommendationUpdated) else None
-        self._similar[product_id] = near
-        return near
+            listed = None  # its owner writes the dead letter
+        return ranked(self._slots, listed) if isinstance(listed, RecommendationUpdated) else None
 
     def _scores(self, state: ItemState) -> tuple[Neighbours | None, Neighbours | None]:
         slots = self._slots.assign(state.companion_ids)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from recsys.scoring.neighbour_tables import Neighbours
+from recsys.scoring.neighbour_tables import NeighbourRows, Neighbours
 from recsys.scoring.query import Numbers, Queries
-from recsys.scoring.slots import Floats, Slots
+from recsys.scoring.slots import Floats, ProductSlots, Slots
 
 
 class Scored(NamedTuple):
@@ -44,20 +43,16 @@ class Scorer(Protocol):
 class NeighbourScorer:
     """The neighbours of what a shopper did of late, each by the weight of the product that they are near to."""
 
-    def __init__(self, name: str, reason: str, neighbours: Mapping[str, Neighbours | None]) -> None:
+    def __init__(self, name: str, reason: str, slots: ProductSlots, neighbours: NeighbourRows) -> None:
         self.name = name
         self.reason = reason
+        self._slots = slots
         self._neighbours = neighbours
 
     def score(self, queries: Queries) -> Scored:
         """The neighbours of all of the queries' products, the latest of each first."""
-        neighbours = self._neighbours
-        found = [neighbours[product_id] for product_id in queries.product_ids]
-        rows = [near for near in found if near is not None]
-        if not rows:
-            return NOTHING
-        because = np.repeat(np.arange(len(found)), [0 if near is None else len(near[0]) for near in found])
-        slots, scores = (np.concatenate(columns) for columns in zip(*rows, strict=True))
+        counts, slots, scores = self._neighbours.of(self._slots.numbers(queries.product_ids))
+        because = np.repeat(np.arange(len(counts)), counts)
         scores *= queries.weights[because]
         return Scored(queries.owners[because], slots, scores, because)
 
