@@ -15,11 +15,11 @@ from consumers.stages import make_stage
 from recsys.histories import History
 from schemas.codec import encode, topic_of
 from schemas.errors import RecsysError
-from schemas.events import CartAdd, ListedProduct, PdpView, ProductCreated, Purchase, UserUpdated
+from schemas.events import CartAdd, ListedProduct, PdpView, ProductCreated, Purchase, SessionJoined, UserUpdated
 from schemas.keys import key_of
 from schemas.topics import DEAD_LETTER
 
-FedEvent = ProductCreated | PdpView | CartAdd | Purchase | UserUpdated
+FedEvent = ProductCreated | PdpView | CartAdd | Purchase | UserUpdated | SessionJoined
 """What a shop publishes, and a flow is fed with."""
 
 _QUIET_ROUNDS = 3

@@ -26,7 +26,7 @@ from producers.connection import ClientLimits, connected, reason
 from producers.errors import BufferFullError, ClientClosedError, DeliveryError, DeliveryFailure
 from producers.publications import ProductRetired, Publication, UserForgotten, message_of
 from schemas.errors import ConfigurationError, InvalidEventError, KafkaUnavailableError
-from schemas.events import CartAdd, PdpView, ProductCreated, Purchase, UserUpdated
+from schemas.events import CartAdd, PdpView, ProductCreated, Purchase, SessionJoined, UserUpdated
 from schemas.kafka_settings import KafkaSettings
 
 _FORCED_CLOSE_SECONDS = 5.0
@@ -141,6 +141,10 @@ class ShopEvents:
     def user_updated(self, user: str, attributes: Mapping[str, str], *, event_time_ms: int | None = None) -> None:
         """A user's profile as it is now."""
         self.publish(UserUpdated(user, _now_ms() if event_time_ms is None else event_time_ms, dict(attributes)))
+
+    def signed_in(self, user: str, session: str, *, event_time_ms: int | None = None) -> None:
+        """A guest signed in: what the session did becomes the user's. To be called again does no harm."""
+        self.publish(SessionJoined(session, user, _now_ms() if event_time_ms is None else event_time_ms))
 
     def user_forgotten(self, user: str) -> None:
         """Forget this user: history and lists."""

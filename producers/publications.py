@@ -14,6 +14,7 @@ from schemas.events import (
     PdpView,
     ProductCreated,
     Purchase,
+    SessionJoined,
     UserUpdated,
 )
 from schemas.keys import key_of
@@ -45,7 +46,7 @@ class UserForgotten:
         _check_id("user_id", self.user_id)
 
 
-ShopEvent = ProductCreated | PdpView | CartAdd | Purchase | Impression | Click | UserUpdated
+ShopEvent = ProductCreated | PdpView | CartAdd | Purchase | Impression | Click | UserUpdated | SessionJoined
 """The events that a shop publishes; every other topic is written by the recommender itself."""
 
 Publication = ShopEvent | ProductRetired | UserForgotten

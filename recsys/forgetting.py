@@ -14,7 +14,7 @@ _EVERYTHING = HistoryRules(max_events=1 << 31, retention_ms=1 << 62)
 
 
 class Unnamed(NamedTuple):
-    """A request to be forgotten as a cause: outputs that it leads to do not say who asked."""
+    """A request, such as to be forgotten, as a cause: outputs that it leads to do not say who asked."""
 
     timestamp_ms: int
     cause: str = "user-updated"

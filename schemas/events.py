@@ -243,6 +243,44 @@ class UserUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionJoined:
+    """A guest signed in: what the session did is the user's."""
+
+    session_id: str
+    user_id: str
+    event_time_ms: int
+
+    def __post_init__(self) -> None:
+        _check_id("session_id", self.session_id)
+        _check_id("user_id", self.user_id)
+        _check_time(self.event_time_ms)
+        if self.session_id == self.user_id:
+            raise InvalidEventError(f"{self.user_id} is named as the session and as the user; give one of each")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHistory:
+    """What a guest did before they signed in; one position in each sequence is one event."""
+
+    user_id: str
+    session_id: str
+    joined_at_ms: int
+    event_time_ms: int
+    event_hashes: Sequence[int]
+    event_times_ms: Sequence[int]
+    product_ids: Sequence[str]
+    actions: Sequence[int]
+    quantities: Sequence[float]
+
+    def __post_init__(self) -> None:
+        _check_id("user_id", self.user_id)
+        _check_time(self.event_time_ms)
+        columns = (self.event_hashes, self.event_times_ms, self.actions, self.quantities)
+        if any(len(column) != len(self.product_ids) for column in columns):
+            raise InvalidEventError(f"the columns of the history of {self.session_id} differ in length")
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFeature:
     """The CNN feature of a product's pictures; ``vector`` is float16, little-endian, unit length.
 
@@ -552,6 +590,8 @@ Event = (
     | Impression
     | Click
     | UserUpdated
+    | SessionJoined
+    | SessionHistory
     | ImageFeature
     | UserHistory
     | CoVisits

@@ -16,8 +16,10 @@ def key_of(event: events.Event) -> str:
         return event.subject
     if isinstance(event, events.RecommendationOutcome):
         return event.event_id
-    if isinstance(event, events.UserUpdated):
+    if isinstance(event, (events.UserUpdated, events.SessionHistory)):
         return event.user_id
+    if isinstance(event, events.SessionJoined):
+        return event.session_id
     if isinstance(event, events.SegmentVisits):
         return event.segment
     if isinstance(event, events.SimilarState):

@@ -26,6 +26,8 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "impression": events.Impression,
     "click": events.Click,
     "user-updated": events.UserUpdated,
+    "session-joined": events.SessionJoined,
+    "session-history": events.SessionHistory,
     "image-features": events.ImageFeature,
     "interaction-state": events.UserHistory,
     "co-visits": events.CoVisits,

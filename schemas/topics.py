@@ -57,6 +57,9 @@ IMPRESSION = Topic("impression", "user_id", "delete", retention_ms=30 * DAY_MS, 
 """Kept for as long as experiments usually take: their reports count shoppers by what came into sight."""
 CLICK = Topic("click", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 USER_UPDATED = Topic("user-updated", "user_id", "compact", broker_time=True)
+SESSION_JOINED = Topic("session-joined", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
+"""Its key is the guest's session_id, in the partition that the guest's events are in."""
+SESSION_HISTORY = Topic("session-history", "user_id", "delete", retention_ms=7 * DAY_MS, broker_time=True)
 IMAGE_FEATURES = Topic("image-features", "product_id", "compact")
 INTERACTION_STATE = Topic("interaction-state", "user_id", "compact")
 BLEND_STATE = Topic("blend-state", "user_id", "compact")
@@ -83,6 +86,8 @@ TOPICS: dict[str, Topic] = {
         IMPRESSION,
         CLICK,
         USER_UPDATED,
+        SESSION_JOINED,
+        SESSION_HISTORY,
         IMAGE_FEATURES,
         INTERACTION_STATE,
         BLEND_STATE,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from consumers.runtime.records import Record
 from schemas.codec import decode
 from schemas.errors import ContractError
-from schemas.events import Kind
+from schemas.events import Kind, RecommendationOutcome, SessionJoined
 from schemas.topics import DEAD_LETTER, RECOMMENDATION_UPDATED, TOPICS, Topic
 from storefront.dead_letters import read_dead_letter
 
@@ -82,8 +82,8 @@ class Traces:
         topic, value = TOPICS[record.topic], record.value
         if value is None:
             return False
-        if topic.key == _BY_SUBJECT:
-            return record.key == self._key
+        if topic.key == _BY_SUBJECT and record.key == self._key:
+            return True
         if topic is RECOMMENDATION_UPDATED and record.key == self._list_key:
             return True
         if topic is DEAD_LETTER:
@@ -95,8 +95,11 @@ class Traces:
             event = decode(topic.name, value)
         except ContractError:
             return False
-        subject = None if topic is RECOMMENDATION_UPDATED else getattr(event, "subject", None)
-        return subject == self._user or getattr(event, "caused_by", None) in self._causes
+        if isinstance(event, SessionJoined):
+            return event.user_id == self._user
+        if isinstance(event, RecommendationOutcome) and event.subject == self._user:
+            return True
+        return getattr(event, "caused_by", None) in self._causes
 
     def _was_refused_under_users(self, record: Record) -> bool:
         letter = read_dead_letter(record)

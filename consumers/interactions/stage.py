@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, islice
 
 from consumers.experiments import Experiment
-from consumers.forgetting import Forgetting
+from consumers.forgetting import FORGOTTEN, Forgetting
 from consumers.interactions.followed import FollowedTables
+from consumers.interactions.joining import JOINED_CAUSE, GuestJoins, Join, received, sent
 from consumers.interactions.learning import Learning
 from consumers.interactions.live_quality import LiveQuality
 from consumers.interactions.newcomers import Newcomers, Shopper
@@ -22,7 +23,7 @@ from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.contributions import Contributions
 from recsys.for_you import ForYou
 from recsys.forgetting import Unnamed
-from recsys.histories import ADDED, History, history_event
+from recsys.histories import ADDED, DUPLICATE, History, history_event
 from recsys.history_store import HistoryStore
 from recsys.segments import kept_attributes
 from schemas.events import (
@@ -33,6 +34,8 @@ from schemas.events import (
     PdpView,
     Purchase,
     RecommendationUpdated,
+    SessionHistory,
+    SessionJoined,
     UserHistory,
 )
 from schemas.topics import (
@@ -45,6 +48,8 @@ from schemas.topics import (
     PRODUCT_CREATED,
     PURCHASE,
     RECOMMENDATION_UPDATED,
+    SESSION_HISTORY,
+    SESSION_JOINED,
     USER_UPDATED,
 )
 
@@ -58,14 +63,15 @@ _ACTIONS: dict[type[object], Action] = {
 class InteractionsStage(Stage):
     """Keeps the histories of its partitions' shoppers and publishes the for-you lists that change.
 
-    A shopper is a user, or a guest's session; a user of whom only the profile is known has a list too. What was
+    A shopper is a user, or a guest's session, whose history becomes the user's when they sign in; a user of whom
+    only the profile is known has a list too. What was
     bought, and what is retired or out of stock, is in no list; when a product vanishes, the lists that hold it are
     made anew, a bounded number a round.
     """
 
     spec = StageSpec(
         "interactions",
-        inputs=(PDP_VIEW, CART_ADD, PURCHASE, USER_UPDATED),
+        inputs=(PDP_VIEW, CART_ADD, PURCHASE, USER_UPDATED, SESSION_JOINED, SESSION_HISTORY),
         tables=(PRODUCT_CREATED, ITEM_STATE, ITEM_FACTORS, INTERACTION_STATE, BLEND_STATE, RECOMMENDATION_UPDATED),
         changelogs=(INTERACTION_STATE, BLEND_STATE),
         gather_tables_ms=100,
@@ -85,6 +91,7 @@ class InteractionsStage(Stage):
         self._shards: dict[int, HistoryStore] = {}
         self._outdated: dict[int, dict[str, Cause]] = {}
         self._forgetting = Forgetting()
+        self._joins = GuestJoins()
         self._newcomers = Newcomers()
         self._quality = LiveQuality(self.for_you.has_segment)
         self._learning = Learning(self.for_you, settings.learning)
@@ -155,6 +162,7 @@ class InteractionsStage(Stage):
                 own.pop(message.key, None)
                 self._shard(message.partition).pop(message.key)
                 self._forgetting.restore(message)
+                self._joins.restore(message)
                 self._newcomers.discard(shopper)
             else:
                 own[message.key] = message.value
@@ -211,11 +219,20 @@ class InteractionsStage(Stage):
                 newest = self._take(partition, subject, list(group), learnt, out) or newest
                 continue
             for message in group:
-                if message.value is not None:
-                    newest = self._take_profile(message, learnt) or newest
-                else:
+                if message.value is None:
                     self._forget(message, learnt, out)
                     newest = None
+                elif isinstance(message.value, SessionJoined):
+                    self._send(partition, subject, self._joins.take(message), learnt, out)
+                    newest = None
+                elif isinstance(message.value, SessionHistory):
+                    newest = self._receive(message, learnt, out) or newest
+                else:
+                    newest = self._take_profile(message, learnt) or newest
+        late = self._joins.late(subject, newest)
+        if late is not None:
+            self._send(partition, subject, late, learnt, out)
+            return None
         return newest
 
     def _take(
@@ -250,6 +267,32 @@ class InteractionsStage(Stage):
             if history.listed and not history.is_quarantined:
                 self._quality.see(segment, history.listed, [event.product_id for event in added])
         return newest
+
+    def _send(self, partition: int, session_id: str, join: Join, learnt: Contributions, out: Outbox) -> None:
+        """Send what a guest did to the user that they signed in as; nothing of it stays here."""
+        out.retract(INTERACTION_STATE, session_id, partition=partition, headers=join.headers)
+        history = self._drop(partition, session_id, Unnamed(join.joined_at_ms, JOINED_CAUSE), learnt, out)
+        if history is not None and len(history):
+            out.publish(sent(history, session_id, join))
+
+    def _receive(self, message: AnyMessage, learnt: Contributions, out: Outbox) -> AnyMessage | None:
+        """Add what a guest did to the user's history; the message where that changed anything."""
+        guest: SessionHistory = message.value
+        if guest.joined_at_ms < self._forgetting.asked_ms(message.key):
+            out.count(message, FORGOTTEN)
+            return None
+        shard = self._shard(message.partition)
+        history = shard.get(message.key)
+        if history is None:
+            history = History()
+        events = received(guest, self.for_you.shared_id)
+        causes = [Unnamed(message.timestamp_ms, JOINED_CAUSE)] * len(events)
+        if ADDED not in learnt.add(history, events, causes, self.for_you.segment_of(history)):
+            out.count(message, DUPLICATE)
+            return None
+        shard[message.key] = history
+        self._newcomers.discard((message.partition, message.key))
+        return message
 
     def _take_profile(self, message: AnyMessage, learnt: Contributions) -> AnyMessage | None:
         """Take what is known of a user, whose visits go along to another segment; None where nothing is new."""
@@ -309,10 +352,17 @@ class InteractionsStage(Stage):
         """Drop all that is known of a user, take back what they added for others, and withdraw the list."""
         partition, subject = request.partition, request.key
         self._forgetting.take(request, INTERACTION_STATE, out)
+        self._drop(partition, subject, Unnamed(request.timestamp_ms), learnt, out)
+
+    def _drop(
+        self, partition: int, subject: str, cause: Unnamed, learnt: Contributions, out: Outbox
+    ) -> History | None:
+        """Take a history out, with what it added for others and the list; None where there is none."""
         history = self._shard(partition).pop(subject)
         self._outdated.get(partition, {}).pop(subject, None)
         self._newcomers.discard((partition, subject))
         if history is not None:
-            learnt.take_back(history, Unnamed(request.timestamp_ms), self.for_you.segment_of(history))
+            learnt.take_back(history, cause, self.for_you.segment_of(history))
             if history.listed:
                 out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
+        return history
