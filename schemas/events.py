@@ -254,8 +254,6 @@ class SessionJoined:
         _check_id("session_id", self.session_id)
         _check_id("user_id", self.user_id)
         _check_time(self.event_time_ms)
-        if self.session_id == self.user_id:
-            raise InvalidEventError(f"{self.user_id} is named as the session and as the user; give one of each")
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,10 @@ class ShopApi:
         """Retire a product for good."""
         return self._call(Written, "DELETE", f"/products/{_quoted(product_id)}")
 
+    def signed_in(self, user_id: str, session_id: str) -> Written:
+        """Say that a guest signed in: what the session did becomes the user's."""
+        return self._call(Written, "PUT", f"/users/{_quoted(user_id)}/sessions/{_quoted(session_id)}")
+
     def forget_user(self, user_id: str) -> Written:
         """Forget a user."""
         return self._call(Written, "DELETE", f"/users/{_quoted(user_id)}")

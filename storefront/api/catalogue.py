@@ -1,4 +1,4 @@
-"""The routes that a shop's backend writes with, products and users to be forgotten; they need its token."""
+"""The routes that a shop's backend writes with: products, sign-ins, users to be forgotten; they need its token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from producers.publications import ProductRetired, UserForgotten
-from schemas.events import ProductCreated
+from schemas.events import ProductCreated, SessionJoined
 from storefront.api import models
 from storefront.api.bodies import OneOrMany
 from storefront.api.events import checked_time_ms, publish
@@ -61,6 +61,16 @@ async def post_products(request: Request) -> Response:
 async def delete_product(request: Request, product_id: Subject) -> Response:
     """Retire a product for good: it leaves every answer."""
     await publish(edge_of(request).publisher, [ProductRetired(product_id)])
+    return json_response({"accepted": 1}, 202)
+
+
+@router.put(
+    "/users/{user_id}/sessions/{session_id}", status_code=202, response_model=models.Written, responses=_WRITES
+)
+async def put_session(request: Request, user_id: Subject, session_id: Subject) -> Response:
+    """Say that a guest signed in: what the session did becomes the user's."""
+    joined = SessionJoined(session_id, user_id, time.time_ns() // 1_000_000)
+    await publish(edge_of(request).publisher, [joined])
     return json_response({"accepted": 1}, 202)
 
 

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, RedirectResponse
 
 from schemas.errors import RecsysError
-from schemas.events import MAX_ID_BYTES, CartAdd, Kind, Purchase
+from schemas.events import MAX_ID_BYTES, CartAdd, Kind, Purchase, SessionJoined
 from storefront.shelves import Filters, ShelfRequest
 from storefront.shop.guard import comes_from_here
 from storefront.shop.rendering import Shop, ShopEvent, shop_of
@@ -126,12 +126,22 @@ async def thanks(request: Request) -> Response:
 
 @router.post("/shopper")
 async def switch(request: Request, subject: Annotated[str, Form(max_length=64)] = "") -> Response:
-    """Go on as one of the users of the demonstration, as this browser's guest, or as a new guest."""
+    """Go on as one of the users of the demonstration, as this browser's guest, or as a new guest.
+
+    A guest who goes on as a user has signed in: what they did is the user's.
+    """
     if not comes_from_here(request):
         return await _refused(request)
     shop = shop_of(request)
-    guest = new_guest() if subject == "new-guest" else shop.shopper(request).guest
+    shopper = shop.shopper(request)
+    guest = new_guest() if subject == "new-guest" else shopper.guest
     subject = subject if subject in shop.settings.shoppers else guest
+    if (
+        shopper.is_guest
+        and subject != guest
+        and not await _published(shop, [SessionJoined(guest, subject, _now_ms())])
+    ):
+        return await _busy(request)
     response = RedirectResponse("/", _SEE_OTHER)
     remember(response, request, Shopper(subject, guest))
     return response

@@ -15,7 +15,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from schemas.events import CartAdd, PdpView, ProductCreated, Purchase
+from schemas.events import CartAdd, PdpView, ProductCreated, Purchase, SessionJoined
 from storefront.shelves import Filters, ShelfRequest, Shelves
 from storefront.shop.guard import security_headers
 from storefront.shop.pictures import Pictures
@@ -24,7 +24,7 @@ from storefront.shop.shoppers import Shopper, remember, shopper_of
 from storefront.shop.visits import MemoryVisits, Visits
 from storefront.shop.window import Card, ShelfView, Window, category_href, category_name, product_href
 
-ShopEvent = PdpView | CartAdd | Purchase
+ShopEvent = PdpView | CartAdd | Purchase | SessionJoined
 Publish = Callable[[Sequence[ShopEvent]], Awaitable[None]]
 """Returns once Kafka has the events; raises a ``RecsysError`` where it may not."""
 

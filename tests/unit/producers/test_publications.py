@@ -6,7 +6,7 @@ from producers.connection import JavaPartitioner
 from producers.publications import ProductRetired, Publication, UserForgotten, message_of
 from schemas.codec import decode
 from schemas.errors import InvalidEventError
-from schemas.events import CartAdd, PdpView, ProductCreated, Purchase, UserUpdated
+from schemas.events import CartAdd, PdpView, ProductCreated, Purchase, SessionJoined, UserUpdated
 from schemas.keys import check_key
 
 
@@ -18,6 +18,7 @@ from schemas.keys import check_key
         (CartAdd("e", 1, None, "s1", "p1"), "cart-add", b"s1"),
         (Purchase("e", 1, "ü", None, "p1", 2, 3.5), "purchase", "ü".encode()),
         (UserUpdated("u1", 1, {"city": "Bern"}), "user-updated", b"u1"),
+        (SessionJoined("s1", "u1", 1), "session-joined", b"s1"),
     ],
 )
 def test_an_event_goes_to_its_topic_under_its_key(event: Publication, topic: str, key: bytes) -> None:

@@ -17,7 +17,7 @@ from producers.errors import BufferFullError, ClientClosedError, DeliveryError, 
 from producers.publications import ProductRetired, UserForgotten
 from schemas.codec import decode
 from schemas.errors import ConfigurationError, InvalidEventError, KafkaUnavailableError
-from schemas.events import CartAdd, PdpView, ProductCreated, Purchase, UserUpdated
+from schemas.events import CartAdd, PdpView, ProductCreated, Purchase, SessionJoined, UserUpdated
 from schemas.kafka_settings import KafkaSettings
 
 
@@ -101,6 +101,7 @@ def test_every_call_publishes_its_event(shop: ShopEvents, broker: FakeKafka) -> 
     shop.user_updated("u", {"city": "Bern"})
     shop.product_retired("p")
     shop.user_forgotten("u")
+    shop.signed_in("u", "s")
     now = 1_700_000_000_000
     assert ids == ["e1", "e2", "e3"]
     assert [(topic, key, value and decode(topic[2:], value)) for topic, key, value in broker.sent] == [
@@ -111,6 +112,7 @@ def test_every_call_publishes_its_event(shop: ShopEvents, broker: FakeKafka) -> 
         ("s.user-updated", b"u", UserUpdated("u", now, {"city": "Bern"})),
         ("s.product-created", b"p", None),
         ("s.user-updated", b"u", None),
+        ("s.session-joined", b"s", SessionJoined("s", "u", now)),
     ]
 
 

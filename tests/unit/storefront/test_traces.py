@@ -12,6 +12,7 @@ from schemas.events import (
     ProductCreated,
     RecommendationOutcome,
     RecommendationUpdated,
+    SessionJoined,
     UserHistory,
     UserUpdated,
 )
@@ -42,6 +43,11 @@ def traces_of(*records: Record) -> Traces:
     traces = Traces("7")
     traces.take(records)
     return traces
+
+
+def test_a_sign_in_under_a_guests_key_is_a_trace_of_the_user() -> None:
+    traces = traces_of(record(SessionJoined("s", "7", 1)), record(SessionJoined("s", "8", 1)))
+    assert [(one.topic.name, one.passing) for one in traces.held({})] == [("session-joined", 1)]
 
 
 def test_values_stand_until_they_are_withdrawn() -> None:

@@ -8,7 +8,7 @@ from schemas.codec import decode
 from storefront.api.settings import ApiSettings
 
 AUTHORISED = {"Authorization": "Bearer a-token-for-these-tests"}
-WRITES = [("POST", "/products"), ("DELETE", "/products/p"), ("DELETE", "/users/u")]
+WRITES = [("POST", "/products"), ("DELETE", "/products/p"), ("DELETE", "/users/u"), ("PUT", "/users/u/sessions/s")]
 
 
 def test_a_product_is_published_whole(api: Any, fake_kafka: Any) -> None:
@@ -24,6 +24,13 @@ def test_products_are_retired_and_users_forgotten_by_null_values(api: Any, fake_
     assert api.ask("DELETE", "/products/p", headers=AUTHORISED).status_code == 202
     assert api.ask("DELETE", "/users/u", headers=AUTHORISED).status_code == 202
     assert fake_kafka.sent == [("product-created", b"p", None), ("user-updated", b"u", None)]
+
+
+def test_a_sign_in_goes_to_the_sessions_partition(api: Any, fake_kafka: Any) -> None:
+    assert api.ask("PUT", "/users/u/sessions/s", headers=AUTHORISED).json() == {"accepted": 1}
+    ((topic, key, value),) = fake_kafka.sent
+    joined = decode(topic, value)
+    assert (topic, key, joined.session_id, joined.user_id) == ("session-joined", b"s", "s", "u")  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)

@@ -96,6 +96,15 @@ def test_after_the_cart_one_goes_on_within_the_shop(pages: Any) -> None:
         assert answer.headers["location"] == place
 
 
+def test_a_guest_who_goes_on_as_a_user_has_signed_in(pages: Any, fake_kafka: Any) -> None:
+    pages.get("/")
+    guest = pages.subject
+    for subject in ("anna", "new-guest"):
+        pages.send("/shopper", subject=subject)
+    (joined,) = published(fake_kafka)
+    assert (joined.session_id, joined.user_id) == (guest, "anna")
+
+
 def test_shoppers_that_are_offered_can_be_switched_to(pages: Any) -> None:
     pages.get("/")
     guest = pages.subject
