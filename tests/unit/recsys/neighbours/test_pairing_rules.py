@@ -87,7 +87,7 @@ class Reference:
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(changes(), min_size=1, max_size=8), RULES, st.integers(0, 2))
 def test_lists_by_rules_equal_a_computation_from_nothing(
     batches: list[Changes], rules: PairRules, margin: int
