@@ -11,7 +11,7 @@ from schemas.events import MAX_ID_BYTES, Kind
 from storefront.shelves import Filters, ShelfRequest
 from storefront.shop import forms
 from storefront.shop.rendering import Shop, shop_of
-from storefront.shop.window import Card
+from storefront.shop.window import Card, picture_href
 from storefront.wording import PAGE_KINDS
 
 router = APIRouter(include_in_schema=False)
@@ -22,6 +22,7 @@ _PICTURES_SECONDS = 3_600
 _MAX_CARDS = 50
 _MAX_PAGE = 10_000
 _NEW_ON_HOME = 12
+_MAX_PICTURES = 8
 
 Id = Annotated[str, Query(min_length=1, max_length=MAX_ID_BYTES)]
 Name = Annotated[str, Query(max_length=MAX_ID_BYTES)]
@@ -86,6 +87,7 @@ async def product(request: Request, id: Id) -> Response:  # noqa: A002 - the nam
         "product.html",
         product=found,
         card=shop.window.card(found),
+        more_pictures=[picture_href(url) for url in found.other_image_urls[:_MAX_PICTURES]],
         attributes=sorted(found.attributes.items()),
         shelves=shelves,
         viewed=await shop.cards(before),

@@ -125,3 +125,11 @@ def test_an_unknown_address_of_the_api_stays_a_problem_document(pages: Any, path
     answer = pages.get(path, headers={"Accept": "text/html"})
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_product_shows_its_further_pictures(shop: Any, pages: Any) -> None:
+    assert "more-pictures" not in pages.get("/product?id=a").text
+    shop.publish(ProductCreated("a", 2, "Mug", "mugs", "mugs/a.jpg", other_image_urls=["mugs/side of it.jpg"]))
+    page = pages.get("/product?id=a").text
+    assert '<img src="/images/mugs/side%20of%20it.jpg"' in page
+    assert 'alt="Mug, picture 2"' in page
