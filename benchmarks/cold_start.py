@@ -12,10 +12,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from benchmarks.evaluation import Row
+from consumers.configuration import Configuration
+from consumers.flow import BehaviourFlow
 from recsys.evaluation.ranking import RankingEvaluation
 from recsys.factors.attributes import attribute_features
 from recsys.factors.learner import FactorLearner
 from recsys.sessions.index import Sessions
+from schemas.events import PdpView, ProductCreated, UserUpdated
 
 Floats = NDArray[np.float64]
 Attributes = Mapping[str, Mapping[str, str]]
@@ -86,7 +89,24 @@ def cold_rows(split: ColdSplit, users: Attributes, items: Attributes) -> dict[st
             **_figures(for_users, split.known_items, split.cold_users, "cold users"),
             **_figures(for_items, split.cold_items, split.known_users, "cold items"),
         }
+    listed = _lists(split, users, items)
+    rows["this stream's for-you lists"] = _figures(listed, split.known_items, split.cold_users, "cold users")
     return rows
+
+
+def _lists(split: ColdSplit, users: Attributes, items: Attributes) -> Floats:
+    """What the stages list for cold users, with all their scorers, as scores by rank."""
+    flow = BehaviourFlow(Configuration())
+    flow.feed(ProductCreated(item, 0, attributes=items.get(item, {})) for item in split.known_items)
+    flow.feed(UserUpdated(user, 0, own) for user, own in users.items())
+    views = sorted(split.train, key=lambda event: event[2])
+    flow.feed(PdpView(f"{user}/{item}", at * 1_000, user, None, item) for user, item, at in views)
+    places = {item: place for place, item in enumerate(split.known_items)}
+    scores = np.zeros((len(split.cold_users), len(places)))
+    for row, user in zip(scores, split.cold_users, strict=True):
+        for rank, listed in enumerate(flow.recommend(user, 20), start=1):
+            row[places[listed.product_id]] = 1.0 / rank
+    return scores
 
 
 def _figures(scores: Floats, items: Sequence[str], wanted: Mapping[str, set[str]], where: str) -> Row:

@@ -111,8 +111,9 @@ class BehaviourFlow(Flow):
         super().__init__([self._interactions, *others])
 
     def recommend(self, subject: str, n: int, *, excluded: Iterable[str] = ()) -> list[ListedProduct]:
-        """The for-you list as it would be published now; without a history, what it is for a newcomer."""
-        history = self._interactions.history(subject) or History()
+        """The for-you list as it would be published now; of whom nothing is known, what it is for a newcomer."""
+        history = self._interactions.history(subject)
+        history = History() if history is None else history  # one without events still has the profile
         return self._interactions.for_you.recommend(history, n, excluded=excluded, subject=subject)
 
     def recommend_for(self, history: History, n: int, *, excluded: Iterable[str] = ()) -> list[ListedProduct]:

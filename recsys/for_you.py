@@ -149,6 +149,7 @@ class ForYou:
             excluded=[()] * len(events),
             subjects=[of.subject for of in events],
             segments=[self.segment_of(of.history) for of in events],
+            profiles=[of.history.attributes for of in events],
         )
         return groups, self._blend.judge(queries, [of.event.product_id for of in events])
 
@@ -178,10 +179,16 @@ class ForYou:
         if self._variants:
             self._variants.put(weights, subjects, [h.latest_ms() if h else 0 for _, h in histories])
         wanted = self._chooser.wanted(n)
-        best = self._blend.recommend(
-            make_queries(latest, self._query_rules, excluded=out, subjects=subjects, n=wanted, segments=segments),
-            weights,
+        queries = make_queries(
+            latest,
+            self._query_rules,
+            excluded=out,
+            subjects=subjects,
+            n=wanted,
+            segments=segments,
+            profiles=[history.attributes for _, history in histories],
         )
+        best = self._blend.recommend(queries, weights)
         if not self._chooser.is_needed:
             return best
         columns = zip(histories, best, out, strict=True)

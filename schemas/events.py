@@ -483,6 +483,21 @@ class RefitFactors:
     event_time_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileFactors:
+    """A vector for each feature of profiles, one after the other; ``vectors`` is float32, little-endian."""
+
+    generation: int
+    features: Sequence[str]
+    vectors: bytes
+    event_time_ms: int
+
+    @property
+    def key(self) -> str:
+        """The message key, of the one record that there is."""
+        return "profile"
+
+
 class ListedProduct(NamedTuple):
     """One recommended product, with its score and the reason."""
 
@@ -599,6 +614,7 @@ Event = (
     | BlendState
     | SimilarState
     | ItemFactors
+    | ProfileFactors
     | RefitFactors
     | RecommendationUpdated
     | OutcomeState

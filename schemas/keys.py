@@ -10,7 +10,7 @@ def key_of(event: events.Event) -> str:
     """The key of an event's message: a product_id, a subject, or ``kind:subject``."""
     if isinstance(event, events.Interaction):
         return event.subject
-    if isinstance(event, (events.RecommendationUpdated, events.BlendState)):
+    if isinstance(event, (events.RecommendationUpdated, events.BlendState, events.ProfileFactors)):
         return event.key
     if isinstance(event, (events.UserHistory, events.OutcomeState)):
         return event.subject

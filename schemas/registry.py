@@ -37,6 +37,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "trending-state": events.TrendingState,
     "similar-state": events.SimilarState,
     "item-factors": events.ItemFactors,
+    "profile-factors": events.ProfileFactors,
     "refit-factors": events.RefitFactors,
     "recommendation-updated": events.RecommendationUpdated,
     "outcome-state": events.OutcomeState,

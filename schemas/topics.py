@@ -71,6 +71,7 @@ CO_VISITS = Topic("co-visits", "product_id", "delete", retention_ms=7 * DAY_MS)
 SEGMENT_VISITS = Topic("segment-visits", "segment", "delete", retention_ms=7 * DAY_MS)
 ITEM_FACTORS = Topic("item-factors", "product_id", "compact")
 REFIT_FACTORS = Topic("refit-factors", "part", "compact")
+PROFILE_FACTORS = Topic("profile-factors", "profile", "compact")
 RECOMMENDATION_UPDATED = Topic("recommendation-updated", "kind:subject", "compact")
 OUTCOME_STATE = Topic("outcome-state", "user_id", "compact")
 RECOMMENDATION_OUTCOMES = Topic("recommendation-outcomes", "event_id", "compact,delete", retention_ms=400 * DAY_MS)
@@ -97,6 +98,7 @@ TOPICS: dict[str, Topic] = {
         CO_VISITS,
         SEGMENT_VISITS,
         ITEM_FACTORS,
+        PROFILE_FACTORS,
         REFIT_FACTORS,
         RECOMMENDATION_UPDATED,
         OUTCOME_STATE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from consumers.interactions.live_quality import LiveQuality
 from consumers.runtime.causes import NO_CAUSE, Cause
@@ -17,6 +17,7 @@ from schemas.topics import (
     ITEM_FACTORS,
     ITEM_STATE,
     PRODUCT_CREATED,
+    PROFILE_FACTORS,
     RECOMMENDATION_UPDATED,
 )
 
@@ -36,8 +37,14 @@ class FollowedTables:
         self._quality = quality
         self._segment_lists = f"{_POPULAR}{segment_attribute}=" if segment_attribute else None
         self._own = own
+        self._takes: Mapping[str, Callable[[AnyMessage], None]] = {
+            ITEM_STATE.name: self._take_row,
+            PROFILE_FACTORS.name: self._take_profiles,
+            BLEND_STATE.name: self._take_lessons,
+            RECOMMENDATION_UPDATED.name: self._take_list,
+        }
         self.lists_cause = NO_CAUSE
-        """By which a list of the shop or of a segment changed last."""
+        """By which what newcomers' lists follow from changed last: a list of the shop, of a segment, tastes."""
         self.catalogue_cause = NO_CAUSE
         """The latest that made a product vanish, for lists that are found to hold one after a restart."""
 
@@ -53,23 +60,33 @@ class FollowedTables:
         sessions = {message.key: message for message in messages if message.topic == INTERACTION_STATE.name}
         factors = [(message.key, message.value) for message in messages if message.topic == ITEM_FACTORS.name]
         for message in messages:
-            if message.topic == ITEM_STATE.name:
-                self._for_you.put_row(message.key, message.record.value)
-            elif message.topic == PRODUCT_CREATED.name:
-                change = self._for_you.put_product(message.key, message.value)
-                if not self._for_you.is_recommendable(message.key):
-                    self.catalogue_cause = Cause.of(message)
-                if change is not None and change.vanished:
+            if message.topic == PRODUCT_CREATED.name:
+                if self._take_product(message):
                     vanished[message.key] = self.catalogue_cause
-            elif message.topic == BLEND_STATE.name:
-                self._for_you.weights.follow(message.value)
-            elif message.topic == RECOMMENDATION_UPDATED.name:
-                self._take_list(message)
+            elif message.topic in self._takes:
+                self._takes[message.topic](message)
         if sessions:
             self._for_you.sessions.put({subject: self._session(message) for subject, message in sessions.items()})
         if factors:
             self._for_you.factors.put(factors)
         return vanished
+
+    def _take_product(self, message: AnyMessage) -> bool:
+        """Take a product; True where it vanished."""
+        change = self._for_you.put_product(message.key, message.value)
+        if not self._for_you.is_recommendable(message.key):
+            self.catalogue_cause = Cause.of(message)
+        return change is not None and change.vanished
+
+    def _take_row(self, message: AnyMessage) -> None:
+        self._for_you.put_row(message.key, message.record.value)
+
+    def _take_lessons(self, message: AnyMessage) -> None:
+        self._for_you.weights.follow(message.value)
+
+    def _take_profiles(self, message: AnyMessage) -> None:
+        self._for_you.factors.put_profiles(message.value)
+        self.lists_cause = Cause.of(message)
 
     def _take_list(self, message: AnyMessage) -> None:
         key, data = message.key, message.record.value

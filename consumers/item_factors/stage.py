@@ -19,12 +19,12 @@ from consumers.item_factors.settings import ItemFactorSettings
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
 from recsys.co_visits import ActionWeights
-from recsys.factors.attributes import product_features
+from recsys.factors.attributes import attribute_features, product_features
 from recsys.factors.learner import FactorLearner, Moved
 from recsys.sessions.index import Sessions
 from recsys.sessions.of_histories import sessions_of
-from schemas.events import ItemFactors
-from schemas.topics import INTERACTION_STATE, ITEM_FACTORS, PRODUCT_CREATED, REFIT_FACTORS
+from schemas.events import ItemFactors, ProfileFactors, UserHistory
+from schemas.topics import INTERACTION_STATE, ITEM_FACTORS, PRODUCT_CREATED, PROFILE_FACTORS, REFIT_FACTORS
 
 
 class ItemFactorsStage(Stage):
@@ -34,7 +34,7 @@ class ItemFactorsStage(Stage):
         "item-factors",
         inputs=(INTERACTION_STATE,),
         tables=(PRODUCT_CREATED, REFIT_FACTORS),
-        changelogs=(ITEM_FACTORS,),
+        changelogs=(ITEM_FACTORS, PROFILE_FACTORS),
         source_changelog=True,
         sole_owner=True,
         gather_ms=200,
@@ -45,6 +45,8 @@ class ItemFactorsStage(Stage):
         self._weights = ActionWeights()
         self._features: dict[str, list[str]] = {}
         self._refit = RefitParts()
+        self._published_profile: ProfileFactors | None = None
+        """What was published of profiles, while it is restored."""
         self._start_empty()
 
     def capacity(self) -> int:
@@ -55,6 +57,7 @@ class ItemFactorsStage(Stage):
         """Take histories as they are now; vectors that this moves are published."""
         self._learner.learn(self._sessions(messages))
         self._publish(self._learner.take_moved(), out)
+        self._publish_profile(out)
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take what is known of products, and what a refit found.
@@ -70,6 +73,7 @@ class ItemFactorsStage(Stage):
         if self._owner:
             self._go_over(out)
             self._publish(self._learner.take_moved(), out)
+            self._publish_profile(out)
 
     def poll(self, out: Outbox) -> None:
         """What was gone over to is committed by now, so the changelog has it."""
@@ -82,6 +86,8 @@ class ItemFactorsStage(Stage):
         for message in messages:
             if message.topic == ITEM_FACTORS.name:
                 self._published[message.key] = message.value
+            elif message.topic == PROFILE_FACTORS.name:
+                self._published_profile = message.value
 
     def restored(self, partitions: Sequence[int], out: Outbox) -> None:
         """Solve what follows from the vectors that were published, and go over to a refit that came meanwhile."""
@@ -97,9 +103,11 @@ class ItemFactorsStage(Stage):
                 self._learner.restore(factors.product_id, vector)
                 if factors.generation_items:
                     self._began_with.add(factors.product_id)
+        self._restore_profile()
         self._learner.recall()
         self._go_over(out)
         self._publish(self._learner.take_moved(), out)
+        self._publish_profile(out)
 
     def revoke(self, partitions: Sequence[int]) -> None:
         """Forget all vectors."""
@@ -113,7 +121,10 @@ class ItemFactorsStage(Stage):
         """Products that it began with."""
         self._published: dict[str, ItemFactors | None] = {}
         """What was published, while it is restored."""
+        self._published_profile = None
         self._bought = self._settings.bought_units()
+        self._profiles: dict[str, int] = {}
+        """A hash of what is known of each shopper of whom there are visits."""
         self._learner = FactorLearner(self._settings.rules(), self._settings.session_rules())
         for product_id, features in self._features.items():
             self._learner.put_item_features(product_id, features)
@@ -129,7 +140,29 @@ class ItemFactorsStage(Stage):
 
     def _sessions(self, messages: Sequence[AnyMessage]) -> Sessions:
         latest = {message.key: message.value for message in messages}
+        for subject, history in latest.items():
+            self._take_profile(subject, history)
         return sessions_of(latest, self._learner.assign, self._weights, self._bought)
+
+    def _take_profile(self, subject: str, history: UserHistory | None) -> None:
+        """Take what is known of a shopper, of whom there are visits; that is nothing for most."""
+        attributes = history.attributes if history is not None and history.product_ids else {}
+        known = hash(tuple(attributes.items())) if attributes else None
+        if known == self._profiles.get(subject):
+            return
+        self._learner.put_user_features(subject, list(attribute_features(attributes)))
+        if known is None:
+            del self._profiles[subject]
+        else:
+            self._profiles[subject] = known
+
+    def _restore_profile(self) -> None:
+        published, self._published_profile = self._published_profile, None
+        if published is None or published.generation != self._generation:
+            return
+        vectors = np.frombuffer(published.vectors, "<f4")
+        if len(vectors) == len(published.features) * self._settings.factors:
+            self._learner.restore_profile(published.features, vectors.reshape(-1, self._settings.factors))
 
     def _go_over(self, out: Outbox) -> None:
         """Publish all vectors anew from those of a refit, where one has come."""
@@ -148,3 +181,10 @@ class ItemFactorsStage(Stage):
             items = len(began_with) if product_id in began_with else 0
             data = vector.astype("<f4").tobytes()
             out.publish(ItemFactors(product_id, self._generation, data, newest_ms, items))
+
+    def _publish_profile(self, out: Outbox) -> None:
+        moved = self._learner.take_profile()
+        if moved is not None:
+            features, vectors = moved
+            data = vectors.astype("<f4").tobytes()
+            out.publish(ProfileFactors(self._generation, features, data, self._learner.index.newest_ms))

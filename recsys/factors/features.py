@@ -60,7 +60,17 @@ class FeatureVectors(Generic[Name]):
             self._features[name] = np.array(sorted({0, *known}), np.int32)
         else:
             self._features.pop(name, None)
-        missing = len(numbers) - len(self._vectors)
+        self._make_room()
+
+    def restore(self, features: Sequence[str], vectors: Vectors) -> None:
+        """Go on from vectors of features as they were before a restart."""
+        for feature in features:
+            self._numbers.setdefault(feature, len(self._numbers))
+        self._make_room()
+        self._vectors[[self._numbers[feature] for feature in features]] = vectors
+
+    def _make_room(self) -> None:
+        missing = len(self._numbers) - len(self._vectors)
         if missing > 0:
             added = np.zeros((max(missing, len(self._vectors)), self._vectors.shape[1]))
             self._vectors = np.concatenate([self._vectors, added])
@@ -68,6 +78,16 @@ class FeatureVectors(Generic[Name]):
     def expected(self, names: Sequence[Name]) -> Vectors:
         """What to expect, shape (names, factors)."""
         return np.asarray(self._matrix(names) @ self._vectors)
+
+    @property
+    def features(self) -> list[str]:
+        """The features, by number; the first, which is empty, is everything's."""
+        return list(self._numbers)
+
+    @property
+    def vectors(self) -> Vectors:
+        """Their vectors, shape (features, factors)."""
+        return self._vectors[: len(self._numbers)]
 
     def reset(self) -> None:
         """Expect nothing of any feature, until they are fitted anew."""

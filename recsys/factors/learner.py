@@ -21,6 +21,8 @@ from recsys.sessions.index import SessionIndex, SessionRules, Sessions
 from recsys.sessions.ragged_rows import Integers
 from recsys.sessions.subjects import subject_hash
 
+_MAX_USER_FEATURES = 5_000
+"""Features of profiles that are told apart, those that came first: their vectors fit into one message."""
 _FIT_SHARE = 0.1
 """Features are fitted anew once so large a share of all vectors was solved."""
 
@@ -64,7 +66,10 @@ class FactorLearner:
         self.items = VectorSpace(self._rules.factors)
         self.users = VectorSpace(self._rules.factors, np.float16)
         self.item_features: FeatureVectors[str] = FeatureVectors(self._rules.factors, self._rules.item_ridge)
-        self.user_features: FeatureVectors[int] = FeatureVectors(self._rules.factors, self._rules.user_ridge)
+        self.user_features: FeatureVectors[int] = FeatureVectors(
+            self._rules.factors, self._rules.user_ridge, _MAX_USER_FEATURES
+        )
+        self._taken_profile: Vectors = np.zeros((1, self._rules.factors))
         self._solved = 0
         """Vectors solved since features were fitted."""
         self._ids: list[str] = []
@@ -137,12 +142,18 @@ class FactorLearner:
     def fit_features(self) -> None:
         """Fit what features lead to expect to what was learnt, and expect it of products without visits."""
         self._solved = 0
+        self._fit_items()
+        self._fit_users()
+
+    def _fit_items(self) -> None:
         if len(self.item_features):
             visits = self.index.popularity(np.arange(len(self._ids)))
             visited = np.flatnonzero(visits)
             vectors = self.items.vectors[visited].astype(np.float64)
             self.item_features.fit([self._ids[n] for n in visited.tolist()], vectors, visits[visited])
             self._expect(list(self.item_features))
+
+    def _fit_users(self) -> None:
         if len(self.user_features):
             numbers = self.index.used()
             vectors = self.users.vectors[numbers].astype(np.float64)
@@ -163,10 +174,11 @@ class FactorLearner:
 
     def recall(self) -> None:
         """Solve all shoppers, from the vectors that were restored, and the items that have none of those."""
-        self.fit_features()
+        self._fit_items()
         self.solve_users(self.index.used())
         visited = np.flatnonzero(self.index.popularity(np.arange(len(self._ids))))
         self.solve_items(visited[~self._taken[visited].any(axis=1)])
+        self._fit_users()
 
     def take_turns(self, items: int) -> None:
         """Solve so many items that have waited longest, after as large a share of the shoppers."""
@@ -186,6 +198,21 @@ class FactorLearner:
         numbers, new = numbers[far], new[far]
         self._taken[numbers] = new
         return Moved([self._ids[number] for number in numbers.tolist()], new)
+
+    def restore_profile(self, features: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Go on from vectors of profiles' features that were taken before a restart."""
+        self.user_features.restore(features, vectors.astype(np.float64))
+        self._taken_profile = self.user_features.vectors.copy()
+
+    def take_profile(self) -> tuple[list[str], NDArray[np.float32]] | None:
+        """Features of profiles and their vectors, where those moved since they were last taken."""
+        new, old = self.user_features.vectors, self._taken_profile
+        padded = np.zeros_like(new)
+        padded[: len(old)] = old
+        if not np.linalg.norm(new - padded) > self._rules.tolerance * np.linalg.norm(old):
+            return None
+        self._taken_profile = new.copy()
+        return self.user_features.features, new.astype(np.float32)
 
     def adopt(self, product_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Go over to the vectors of another fit: those of shoppers and of other items follow from them.

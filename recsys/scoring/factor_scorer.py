@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.factors.generations import Generations
+from recsys.factors.profiles import ProfileVectors
 from recsys.factors.solving import Gram, Vectors, Visited, regularised, solve
 from recsys.factors.space import VectorSpace
 from recsys.scoring.largest import largest
 from recsys.scoring.query import Numbers, Queries
 from recsys.scoring.scorers import NOTHING, Scored
 from recsys.scoring.slots import ProductSlots
-from schemas.events import ItemFactors, Reason
+from schemas.events import ItemFactors, ProfileFactors, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class FactorScorer:
         self._generations = Generations()
         self._space: VectorSpace | None = None
         self._gram: Gram | None = None
+        self._profiles: ProfileVectors | None = None
+
+    def put_profiles(self, published: ProfileFactors | None) -> None:
+        """Take what profiles lead to expect as it is now."""
+        self._profiles = None if published is None else ProfileVectors(published)
 
     def put(self, products: Sequence[tuple[str, ItemFactors | None]]) -> None:
         """Take products' vectors as they are now, the latest last, None for one that is no more.
@@ -65,7 +71,7 @@ class FactorScorer:
 
     def score(self, queries: Queries) -> Scored:
         """The best products that may be recommended, by the product of vectors where that is above zero."""
-        if self._space is None or not len(queries.owners):
+        if self._space is None or not (len(queries.owners) or any(queries.profiles)):
             return NOTHING
         every = len(self._slots)
         self._space.reserve(every)
@@ -86,4 +92,18 @@ class FactorScorer:
         vectors: NDArray[np.float64] = space.vectors[slots].astype(np.float64)
         if self._gram is None:
             self._gram = regularised(space.gram, rules.regularisation)
-        return solve(self._gram, Visited(counts, vectors, weights), rules.alpha)
+        expected = self._expected(queries)
+        users = solve(self._gram, Visited(counts, vectors, weights), rules.alpha, expected)
+        if expected is not None:
+            # Who has done nothing yet has not passed over anything either.
+            users[counts == 0] = expected[counts == 0]
+        return users
+
+    def _expected(self, queries: Queries) -> Vectors | None:
+        """What profiles lead to expect, shape (queries, factors); None where that is nothing."""
+        profiles = self._profiles
+        if profiles is None or self._space is None or not any(queries.profiles):
+            return None
+        if profiles.generation != self._generations.generation:
+            return None
+        return profiles.expected(queries.profiles) if profiles.factors == self._space.vectors.shape[1] else None

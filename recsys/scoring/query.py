@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +33,7 @@ class Queries:
     ``owners`` say whose it is (int64, ascending). ``weights`` say how much a product says about what comes next;
     a query's add up to one (float64). ``excluded`` is one collection of products a query; ``subjects`` are who
     asks, empty for nobody in particular; ``segments`` are the segments of users that they are in, empty for none,
-    and without any where nobody is in one.
+    and without any where nobody is in one; ``profiles`` what is known of them, likewise.
     """
 
     product_ids: Sequence[str]
@@ -44,6 +44,7 @@ class Queries:
     subjects: Sequence[str]
     n: int = 20
     segments: Sequence[str] = ()
+    profiles: Sequence[Mapping[str, str]] = ()
 
     def __len__(self) -> int:
         return len(self.excluded)
@@ -57,6 +58,7 @@ def make_queries(
     subjects: Sequence[str],
     n: int = 20,
     segments: Sequence[str] = (),
+    profiles: Sequence[Mapping[str, str]] = (),
 ) -> Queries:
     """The queries of histories, each given latest event first.
 
@@ -83,7 +85,7 @@ def make_queries(
     weights *= np.exp2(-ages_ms / rules.half_life_ms)
     sums = sums_by_group(owners, weights, len(lengths))[owners]
     np.divide(weights, sums, out=weights, where=sums > 0.0)
-    return Queries(product_ids, owners, weights, bought, excluded, subjects, n, segments)
+    return Queries(product_ids, owners, weights, bought, excluded, subjects, n, segments, profiles)
 
 
 def _take(

@@ -13,7 +13,7 @@ from consumers.runtime.memory import MemoryLog, MemoryTransport
 from consumers.runtime.settings import WorkerSettings
 from consumers.runtime.worker import Worker
 from schemas.codec import decode, encode
-from schemas.events import ItemFactors, ProductCreated, UserHistory
+from schemas.events import ItemFactors, ProductCreated, ProfileFactors, UserHistory
 
 SETTINGS = ItemFactorSettings(factors=4, regularisation=1.0, tolerance=0.0, item_ridge=1.0)
 
@@ -38,14 +38,21 @@ class Shop:
         self.transport.kill()
         self.start()
 
-    def visit(self, user: str, products: str) -> None:
+    def visit(self, user: str, products: str, city: str = "") -> None:
         count = len(products)
-        state = UserHistory(user, range(count), range(count), list(products), [0] * count, [1.0] * count, (), 0)
+        profile = {"city": city} if city else {}
+        state = UserHistory(
+            user, range(count), range(count), list(products), [0] * count, [1.0] * count, (), 0, profile
+        )
         self.log.append("interaction-state", user.encode(), encode(state))
 
     def create(self, product_id: str, category: str) -> None:
         event = ProductCreated(product_id, 1, category=category)
         self.log.append("product-created", product_id.encode(), encode(event))
+
+    def profile(self) -> ProfileFactors:
+        (data,) = self.log.table("profile-factors").values()
+        return cast(ProfileFactors, decode("profile-factors", data))
 
     def forget(self, user: str) -> None:
         self.log.append("interaction-state", user.encode(), None)
@@ -145,3 +152,24 @@ def test_a_new_product_has_the_vector_of_products_like_it_before_its_first_visit
     shop.restart()
     shop.settle()
     assert shop.vectors()["new"] == pytest.approx(vectors["new"].tolist(), rel=0.5)
+
+
+def test_tastes_of_profiles_are_published_and_go_on_after_a_restart() -> None:
+    shop = Shop(ItemFactorSettings(factors=4, regularisation=1.0, tolerance=0.05))
+    for number in range(12):
+        shop.visit(f"u{number}", "abc" if number % 2 else "def", "Ghent" if number % 2 else "Bruges")
+        shop.settle()
+    before = shop.profile()
+    assert set(before.features) == {"", "city=Ghent", "city=Bruges"}
+    assert len(before.vectors) == 3 * 4 * 4
+    assert shop.log.records("profile-factors")
+    shop.restart()
+    shop.settle()
+    after = shop.profile()
+    vectors, again = (np.frombuffer(one.vectors, "<f4").reshape(3, 4) for one in (before, after))
+    places = [after.features.index(feature) for feature in before.features]
+    assert np.linalg.norm(again[places] - vectors) < 0.5 * np.linalg.norm(vectors)
+    shop.forget("u1")
+    shop.visit("u3", "abc")
+    shop.settle()
+    assert len(shop.stage._learner.user_features) == 10
