@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.evaluation import Row
 from consumers.configuration import Configuration
 from consumers.flow import BehaviourFlow
+from consumers.trending.settings import TrendingSettings
 from recsys.evaluation.ranking import RankingEvaluation
 from recsys.factors.attributes import attribute_features
 from recsys.factors.learner import FactorLearner
@@ -95,8 +96,11 @@ def cold_rows(split: ColdSplit, users: Attributes, items: Attributes) -> dict[st
 
 
 def _lists(split: ColdSplit, users: Attributes, items: Attributes) -> Floats:
-    """What the stages list for cold users, with all their scorers, as scores by rank."""
-    flow = BehaviourFlow(Configuration())
+    """What the stages list for cold users, with all their scorers, as scores by rank.
+
+    Cold users are asked for what they did at any time, so what is popular forgets nothing here.
+    """
+    flow = BehaviourFlow(Configuration(trending=TrendingSettings(popular_half_life_days=3_650)))
     flow.feed(ProductCreated(item, 0, attributes=items.get(item, {})) for item in split.known_items)
     flow.feed(UserUpdated(user, 0, own) for user, own in users.items())
     views = sorted(split.train, key=lambda event: event[2])

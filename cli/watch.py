@@ -68,7 +68,7 @@ def watch(
 def show(
     kind: Annotated[ListKind, typer.Argument(help="which kind of list")],
     subject: Annotated[
-        str, typer.Argument(help="a product, user, session or category; none: the whole shop")
+        str, typer.Argument(help="a product, user, session, category or segment; none: the whole shop")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="print the list as JSON")] = False,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import repeat
 
 from consumers.runtime.outbox import Outbox
 from recsys.evaluation.live import rank_class, rank_in
@@ -40,10 +41,13 @@ class LiveQuality:
 
     def report(self, out: Outbox) -> None:
         """Count what was seen."""
-        for (segment, for_you, product_id), amount in Counter(self._seen).items():
-            name = segment if self._is_listed(segment) else ""
-            ranks = {Kind.FOR_YOU: for_you, **{kind: of.get(product_id, 0) for kind, of in self._ranks.items()}}
-            for kind, rank in ranks.items():
+        if not self._seen:
+            return
+        segments, for_you, product_ids = zip(*self._seen, strict=True)
+        columns = {kind: map(ranks.get, product_ids, repeat(0)) for kind, ranks in self._ranks.items()}
+        for kind, column in ((Kind.FOR_YOU, for_you), *columns.items()):
+            for (segment, rank), amount in Counter(zip(segments, column, strict=True)).items():
+                name = segment if self._is_listed(segment) else ""
                 out.observe("list_hits", kind, name, rank_class(rank), amount=amount)
                 if rank:
                     out.observe("list_reciprocal_ranks", kind, name, amount=amount / rank)
