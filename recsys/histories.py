@@ -131,9 +131,10 @@ class History:
 
     def add_all(self, events: Sequence[HistoryEvent], rules: HistoryRules) -> list[str]:
         """Put events in their places, in this order; what became of each, as ``add`` tells."""
-        if not self._goes_on_with(events, rules):
+        ordered = sorted(events)
+        if not self._goes_on_with(ordered, rules):
             return [self.add(event, rules) for event in events]
-        times, hashes, product_ids, actions, quantities = zip(*events, strict=True)
+        times, hashes, product_ids, actions, quantities = zip(*ordered, strict=True)
         self._times.extend(times)
         self._hashes.extend(hashes)
         self._product_ids.extend(product_ids)
@@ -141,15 +142,15 @@ class History:
         self._quantities.extend(quantities)
         return [ADDED] * len(events)
 
-    def _goes_on_with(self, events: Sequence[HistoryEvent], rules: HistoryRules) -> bool:
-        """True where events are all new, each later than the one before, and none makes room for another."""
-        latest_ms = self._times[-1] if self._times else -1
-        for event in events:
-            if event[0] <= latest_ms:
-                return False
-            latest_ms = event[0]
-        hashes = {event[1] for event in events}
-        return len(hashes) == len(events) > 0 and hashes.isdisjoint(self._hashes) and self.has_room(events, rules)
+    def _goes_on_with(self, ordered: Sequence[HistoryEvent], rules: HistoryRules) -> bool:
+        """True where events are all new, later than those that there are, and none makes room for another."""
+        hashes = {event[1] for event in ordered}
+        return (
+            len(hashes) == len(ordered) > 0
+            and (not self._times or ordered[0][0] > self._times[-1])
+            and hashes.isdisjoint(self._hashes)
+            and self.has_room(ordered, rules)
+        )
 
     def has_room(self, events: Sequence[HistoryEvent], rules: HistoryRules) -> bool:
         """True where none of its events, nor of these, would make room for others if these were added."""
