@@ -37,6 +37,8 @@ def main() -> None:
                 [Purchase(f"purchase-{round_number}-{shopper}", at_ms + 9, f"u{shopper}", None, visited[0])]
             )
         flow.run_until_quiet()
+    flow.publish([ProductCreated("p0", 9_000_000, category="c", in_stock=False)])
+    flow.run_until_quiet()
     queries, pairs = np.zeros((1, 8), np.float32), np.zeros(1, np.int64)
     for dtype in (np.float16, np.float32):
         exact_dots(queries, pairs, np.zeros((1, 8), dtype), pairs)
