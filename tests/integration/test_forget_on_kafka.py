@@ -22,10 +22,10 @@ from consumers.runtime.worker import Worker
 from consumers.stages import make_stage
 from deploy.topics import admin_client
 from producers.client import ShopEvents
-from schemas.codec import encode
-from schemas.events import Click, Impression, ProductCreated, RecommendationOutcome
+from schemas.codec import decode, encode
+from schemas.events import Click, Impression, ProductCreated, RecommendationOutcome, UserHistory
 from schemas.kafka_settings import KafkaSettings
-from schemas.topics import CLICK, IMPRESSION, RECOMMENDATION_OUTCOMES, TOPICS
+from schemas.topics import CLICK, IMPRESSION, INTERACTION_STATE, RECOMMENDATION_OUTCOMES, TOPICS
 from storefront.following import TopicFollower
 from storefront.traces import Traces
 
@@ -65,6 +65,7 @@ def play(kafka: KafkaSettings) -> None:
             for product_id in products:
                 shop.viewed(user, product_id)
         shop.purchased("u", "a", unit_price=5.0)
+        shop.viewed(None, "d", session="s")
     at_ms = time.time_ns() // 1_000_000
     shown = ("a", "similar.1.a", "pdp", "similar", 1, "")
     with closing(KafkaProducer(**kafka.client_options(), acks="all")) as producer:
@@ -99,6 +100,24 @@ def wait_for_all_kinds_of_trace(kafka: KafkaSettings) -> None:
     raise AssertionError(f"only {known}")
 
 
+def sign_in_and_wait(kafka: KafkaSettings) -> None:
+    """The guest s signs in as u, whose partition is another."""
+    with ShopEvents(kafka) as shop:
+        shop.signed_in("u", "s")
+    deadline = time.monotonic() + 60
+    with TopicFollower(kafka, [INTERACTION_STATE]) as follower:
+        visited: dict[bytes | None, list[str]] = {}
+        while b"s" in visited or "d" not in visited.get(b"u", ()):
+            assert time.monotonic() < deadline, visited
+            for record in follower.poll(200):
+                if record.value is None:
+                    visited.pop(record.key, None)
+                else:
+                    state = decode(record.topic, record.value)
+                    assert isinstance(state, UserHistory)
+                    visited[record.key] = list(state.product_ids)
+
+
 def compact(kafka: KafkaSettings) -> None:
     """Have the broker compact all that was written until now, tombstones too, and wait for it."""
     soon = {"min.cleanable.dirty.ratio": "0.0", "segment.ms": "10", "max.compaction.lag.ms": "10"}
@@ -127,6 +146,7 @@ def test_a_user_is_forgotten_and_compaction_leaves_nothing(
     with running(kafka):
         play(kafka)
         wait_for_all_kinds_of_trace(kafka)
+        sign_in_and_wait(kafka)
         done = CliRunner().invoke(app, ["u", "--verify", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
@@ -142,6 +162,7 @@ def test_a_user_is_forgotten_and_compaction_leaves_nothing(
     }
     assert not any(one["left"] for one in topics.values())
     assert topics["pdp-view"]["passing"] > 3
+    assert topics["session-joined"]["passing"] == topics["session-history"]["passing"] == 1
     assert topics["pdp-view"]["until_ms"] > time.time_ns() // 1_000_000 + 7 * 86_400_000
 
     compact(kafka)
