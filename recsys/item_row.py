@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from recsys.association import Floats, Measure, Totals, association, shares
 from recsys.decay import Decay
+from recsys.item_names import ItemNames
 from recsys.item_totals import PURCHASES, VISITS, ItemTotals
-from schemas.events import Action, CoVisits, ItemState, ListedProduct, Reason
+from schemas.events import Action, CoVisits, ItemState, ListedProduct, Reason, Relation
 
 _BOUGHT_SHARE = 4
 """A quarter of the places in a row are kept for what is bought together, which is rarer than what is viewed."""
@@ -56,8 +57,9 @@ class ItemRow:
     """
 
     __slots__ = (
+        "_names",
         "bought_together",
-        "companion_ids",
+        "companions",
         "epoch",
         "event_time_ms",
         "listed_next",
@@ -72,18 +74,21 @@ class ItemRow:
         "visits",
     )
 
-    def __init__(self, product_id: str) -> None:
+    def __init__(self, product_id: str, names: ItemNames | None = None) -> None:
         self.product_id = product_id
+        self._names = ItemNames() if names is None else names
         self.epoch = 0
         self.unit = 1.0
         """Weight of one visit at ``event_time_ms``."""
         self.event_time_ms = 0
         self.visits = 0.0
         self.purchases = 0.0
-        self.companion_ids: list[str] = []
+        self.companions = array("I")
+        """Their numbers among the names."""
         self.viewed_after = array("d")
         self.viewed_before = array("d")
         self.bought_together = array("d")
+        """Empty where nothing is: most products are bought with none of their companions."""
         self.listed_next: tuple[str, ...] = ()
         self.listed_together: tuple[str, ...] = ()
         self.revision = 0
@@ -91,24 +96,29 @@ class ItemRow:
         """Where the row stands among a shard's rows; not part of its state."""
 
     @classmethod
-    def of_state(cls, state: ItemState) -> ItemRow:
+    def of_state(cls, state: ItemState, names: ItemNames | None = None) -> ItemRow:
         """The row that a snapshot was taken of."""
-        row = cls(state.product_id)
+        row = cls(state.product_id, names)
         row.epoch, row.event_time_ms, row.unit = state.epoch, state.event_time_ms, state.unit
         row.visits, row.purchases = state.visits, state.purchases
-        row.companion_ids = list(state.companion_ids)
+        row.companions = array("I", map(row._names.assign, state.companion_ids))
         row.viewed_after = array("d", state.viewed_after)
         row.viewed_before = array("d", state.viewed_before)
-        row.bought_together = array("d", state.bought_together)
+        row.bought_together = _unless_zero(state.bought_together)
         row.listed_next = tuple(state.listed_next)
         row.listed_together = tuple(state.listed_together)
         row.revision = state.revision
         return row
 
     @property
+    def companion_ids(self) -> list[str]:
+        """The companions by their ids."""
+        return list(map(self._names.ids.__getitem__, self.companions))
+
+    @property
     def nbytes(self) -> int:
         """Bytes that it takes, but for companions' ids, which rows share."""
-        columns = (self.companion_ids, self.viewed_after, self.viewed_before, self.bought_together)
+        columns = (self.companions, self.viewed_after, self.viewed_before, self.bought_together)
         others = (self, self.listed_next, self.listed_together)
         return sum(part.__sizeof__() for part in (*columns, *others))
 
@@ -123,26 +133,26 @@ class ItemRow:
             companion_ids=tuple(self.companion_ids),
             viewed_after=self.viewed_after.tolist(),
             viewed_before=self.viewed_before.tolist(),
-            bought_together=self.bought_together.tolist(),
+            bought_together=_unless_zero(self.bought_together).tolist(),
             event_time_ms=self.event_time_ms,
             listed_next=self.listed_next,
             listed_together=self.listed_together,
             revision=self.revision,
         )
 
-    def add(self, co_visits: CoVisits, rules: RowRules) -> tuple[list[str], list[str]]:
-        """Count what one message says; returns the companions that came in and those that went."""
+    def add(self, co_visits: CoVisits, rules: RowRules) -> tuple[list[int], list[int]]:
+        """Count what one message says; returns the companions that came in and those that went, by number."""
         self._advance(latest_time_ms(co_visits), rules.decay)
         self._count_visits(co_visits, rules.decay)
         came = self._count_companions(co_visits, rules.decay)
         went = self._clear() if min(co_visits.companion_strengths, default=0.0) < 0.0 else []
-        return came, went + self._cut(rules.max_companions) if len(self.companion_ids) >= rules.cut_at else went
+        return came, went + self._cut(rules.max_companions) if len(self.companions) >= rules.cut_at else went
 
     @property
     def is_empty(self) -> bool:
         """True where nothing is counted: all was taken back."""
         nothing = _NOTHING * self.unit
-        return not self.companion_ids and self.visits <= nothing
+        return not self.companions and self.visits <= nothing
 
     def next_list(
         self, rules: RowRules, may_list: Callable[[str], bool], totals: ItemTotals | None = None
@@ -161,6 +171,8 @@ class ItemRow:
     ) -> list[ListedProduct]:
         """What is bought together, best first, by the measure of the rules."""
         needed = self._totals(rules.bought_measure, PURCHASES, totals)
+        if not self.bought_together:
+            return []
         both = np.array(self.bought_together)
         scores = self._scores(rules.bought_measure, both, self.purchases, needed, rules.damping)
         return self._listed(scores, Reason.BOUGHT_TOGETHER, rules, may_list)
@@ -183,11 +195,11 @@ class ItemRow:
     ) -> list[ListedProduct]:
         """The best that may be listed; ties go to the smaller id."""
         items: list[ListedProduct] = []
+        ids, companions = self._names.ids, self.companions
         for place in _best(scores, int(np.count_nonzero(scores))).tolist():
-            if self.companion_ids[place] != self.product_id and may_list(self.companion_ids[place]):
-                items.append(
-                    ListedProduct(self.companion_ids[place], float(scores[place]), reason, self.product_id)
-                )
+            companion_id = ids[companions[place]]
+            if companion_id != self.product_id and may_list(companion_id):
+                items.append(ListedProduct(companion_id, float(scores[place]), reason, self.product_id))
                 if len(items) == rules.list_length:
                     break
         return items
@@ -216,9 +228,13 @@ class ItemRow:
             if action == Action.PURCHASE:
                 self.purchases += decayed
 
-    def _count_companions(self, co_visits: CoVisits, decay: Decay) -> list[str]:
+    def _count_companions(self, co_visits: CoVisits, decay: Decay) -> list[int]:
+        growing = [self.viewed_after, self.viewed_before]
+        if self.bought_together or Relation.BOUGHT_TOGETHER in co_visits.companion_relations:
+            self.bought_together = array("d", self._bought())
+            growing.append(self.bought_together)
         columns = (self.viewed_after, self.viewed_before, self.bought_together)
-        ids, epoch, came = self.companion_ids, self.epoch, []
+        numbers, epoch, came, ids = self.companions, self.epoch, [], self._names.ids
         for companion_id, at_ms, relation, strength in zip(
             co_visits.companion_ids,
             co_visits.companion_times_ms,
@@ -226,48 +242,57 @@ class ItemRow:
             co_visits.companion_strengths,
             strict=True,
         ):
-            place = bisect_left(ids, companion_id)
-            if place == len(ids) or ids[place] != companion_id:
-                ids.insert(place, companion_id)
-                for column in columns:
+            place = bisect_left(numbers, companion_id, key=ids.__getitem__)
+            if place == len(numbers) or ids[numbers[place]] != companion_id:
+                numbers.insert(place, self._names.assign(companion_id))
+                for column in growing:
                     column.insert(place, 0.0)
-                came.append(companion_id)
+                came.append(numbers[place])
             columns[relation][place] += strength * decay.weight(at_ms, epoch)
         return came
 
-    def _clear(self) -> list[str]:
-        """Let go of companions of which nothing is left, and of what rounding left; returns them."""
-        columns = np.array([self.viewed_after, self.viewed_before, self.bought_together])
+    def _clear(self) -> list[int]:
+        """Let go of companions of which nothing is left, and of what rounding left; returns them by number."""
+        columns = np.array([self.viewed_after, self.viewed_before, self._bought()])
         columns[columns < _NOTHING * self.unit] = 0.0
         left = columns.any(axis=0)
-        went = [self.companion_ids[place] for place in np.flatnonzero(~left).tolist()]
-        self.companion_ids = [self.companion_ids[place] for place in np.flatnonzero(left).tolist()]
-        after, before, together = columns[:, left].tolist()
-        self.viewed_after, self.viewed_before = array("d", after), array("d", before)
-        self.bought_together = array("d", together)
-        return went
+        return self._keep(np.asarray(left), *columns)
 
-    def _cut(self, max_companions: int) -> list[str]:
+    def _bought(self) -> Floats:
+        """What was bought with each companion."""
+        return np.array(self.bought_together) if self.bought_together else np.zeros(len(self.companions))
+
+    def _cut(self, max_companions: int) -> list[int]:
         """Keep the strongest, a share of them by what is bought together; ties go to the smaller id."""
-        together = np.array(self.bought_together)
-        viewed = np.array(self.viewed_after) + np.array(self.viewed_before)
+        together = self._bought()
+        after, before = np.array(self.viewed_after), np.array(self.viewed_before)
+        viewed = after + before
         keep = np.zeros(len(together), bool)
         bought = _best(together, max_companions // _BOUGHT_SHARE)
         keep[bought[together[bought] > 0]] = True
         viewed[keep] = -np.inf
         keep[_best(viewed, max_companions - int(keep.sum()))] = True
-        kept = np.flatnonzero(keep).tolist()
-        cut = [self.companion_ids[place] for place in np.flatnonzero(~keep).tolist()]
-        self.companion_ids = [self.companion_ids[place] for place in kept]
-        self.viewed_after = array("d", [self.viewed_after[place] for place in kept])
-        self.viewed_before = array("d", [self.viewed_before[place] for place in kept])
-        self.bought_together = array("d", [self.bought_together[place] for place in kept])
-        return cut
+        return self._keep(keep, after, before, together)
+
+    def _keep(self, kept: NDArray[np.bool_], after: Floats, before: Floats, together: Floats) -> list[int]:
+        """Of these columns keep what is marked; returns the companions that went, by number."""
+        numbers = np.array(self.companions)
+        self.companions = array("I", numbers[kept].tolist())
+        self.viewed_after = array("d", after[kept].tolist())
+        self.viewed_before = array("d", before[kept].tolist())
+        self.bought_together = _unless_zero(together[kept].tolist())
+        went: list[int] = numbers[~kept].tolist()
+        return went
 
 
 def latest_time_ms(co_visits: CoVisits) -> int:
     """Event time of the latest thing that a message tells of, 0 for an empty one."""
     return max((*co_visits.visit_times_ms, *co_visits.companion_times_ms), default=0)
+
+
+def _unless_zero(column: Sequence[float]) -> array[float]:
+    """The column, empty where it says nothing."""
+    return array("d", column if any(column) else ())
 
 
 def _best(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:

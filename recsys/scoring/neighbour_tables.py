@@ -170,10 +170,10 @@ class NeighbourTables:
         slots = self._slots.assign(state.companion_ids)
         added = self._scoring.damping * state.unit
         viewed = np.array(state.viewed_after) + self._scoring.before_share * np.array(state.viewed_before)
-        bought = np.array(state.bought_together)
+        bought = np.array(state.bought_together)  # empty where nothing was
         return (
             _positive(slots, viewed / (max(state.visits, 0.0) + added)),
-            _positive(slots, bought / (max(state.purchases, 0.0) + added)),
+            _positive(slots, bought / (max(state.purchases, 0.0) + added)) if len(bought) else None,
         )
 
 
