@@ -231,9 +231,9 @@ def _user_bytes(core: _Core) -> int:
 
 
 def _item_bytes(core: _Core) -> int:
-    """Rows, as bytes and unpacked, and vectors: the learner's, those published, and those that are scored."""
-    rows = sum(row.nbytes + len(encode(row.snapshot())) for row in core.rows)
-    return rows + 3 * core.learner.items.vectors.nbytes
+    """Rows and the index of their companions, rows as others follow them, and vectors: learnt, and scored."""
+    followed = sum(len(encode(row.snapshot())) for row in core.rows)
+    return core.rows.nbytes + followed + core.learner.item_bytes + core.for_you.factors.nbytes
 
 
 if __name__ == "__main__":

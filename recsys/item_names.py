@@ -1,6 +1,11 @@
-"""Ids of products by number, so that what names them often need not hold 8 bytes for each."""
+"""Ids of products by number, so that what names them often takes 2 or 4 bytes for each instead of 8."""
 
 from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+_NARROW = 2**16 - 1
 
 
 class ItemNames:
@@ -41,3 +46,8 @@ class ItemNames:
         del self._numbers[self.ids[number]]
         self.ids[number] = ""
         self._free.append(number)
+
+
+def numbers_of(values: Sequence[int]) -> array[int]:
+    """A column of numbers, 2 bytes each where they fit; putting in one that does not is an ``OverflowError``."""
+    return array("H" if max(values, default=0) <= _NARROW else "I", values)

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from recsys.association import Floats, Measure, Totals, association, shares
 from recsys.decay import Decay
-from recsys.item_names import ItemNames
+from recsys.item_names import ItemNames, numbers_of
 from recsys.item_totals import PURCHASES, VISITS, ItemTotals
 from schemas.events import Action, CoVisits, ItemState, ListedProduct, Reason, Relation
 
 _BOUGHT_SHARE = 4
 """A quarter of the places in a row are kept for what is bought together, which is rarer than what is viewed."""
+_NOTHING_BOUGHT = array("d")
+"""The one empty column of all rows; it is replaced, never changed."""
 _NO_PLACES = np.zeros(0, np.intp)
 _NOTHING = 1e-9
 """Visits of the row's latest event that count as none: what is left of sums when all is taken back."""
@@ -83,11 +85,11 @@ class ItemRow:
         self.event_time_ms = 0
         self.visits = 0.0
         self.purchases = 0.0
-        self.companions = array("I")
+        self.companions = numbers_of(())
         """Their numbers among the names."""
         self.viewed_after = array("d")
         self.viewed_before = array("d")
-        self.bought_together = array("d")
+        self.bought_together = _NOTHING_BOUGHT
         """Empty where nothing is: most products are bought with none of their companions."""
         self.listed_next: tuple[str, ...] = ()
         self.listed_together: tuple[str, ...] = ()
@@ -101,7 +103,7 @@ class ItemRow:
         row = cls(state.product_id, names)
         row.epoch, row.event_time_ms, row.unit = state.epoch, state.event_time_ms, state.unit
         row.visits, row.purchases = state.visits, state.purchases
-        row.companions = array("I", map(row._names.assign, state.companion_ids))
+        row.companions = numbers_of(list(map(row._names.assign, state.companion_ids)))
         row.viewed_after = array("d", state.viewed_after)
         row.viewed_before = array("d", state.viewed_before)
         row.bought_together = _unless_zero(state.bought_together)
@@ -118,9 +120,10 @@ class ItemRow:
     @property
     def nbytes(self) -> int:
         """Bytes that it takes, but for companions' ids, which rows share."""
-        columns = (self.companions, self.viewed_after, self.viewed_before, self.bought_together)
+        columns = (self.companions, self.viewed_after, self.viewed_before)
+        bought = () if self.bought_together is _NOTHING_BOUGHT else (self.bought_together,)
         others = (self, self.listed_next, self.listed_together)
-        return sum(part.__sizeof__() for part in (*columns, *others))
+        return sum(part.__sizeof__() for part in (*columns, *bought, *others))
 
     def snapshot(self) -> ItemState:
         """The row as its changelog has it; its sequences are copies."""
@@ -215,8 +218,9 @@ class ItemRow:
             self.epoch = epoch
             self.visits *= factor
             self.purchases *= factor
-            for column in (self.viewed_after, self.viewed_before, self.bought_together):
-                column[:] = array("d", [value * factor for value in column])
+            self.viewed_after = array("d", [value * factor for value in self.viewed_after])
+            self.viewed_before = array("d", [value * factor for value in self.viewed_before])
+            self.bought_together = _unless_zero([value * factor for value in self.bought_together])
         self.unit = decay.weight(event_time_ms, self.epoch)
 
     def _count_visits(self, co_visits: CoVisits, decay: Decay) -> None:
@@ -234,7 +238,8 @@ class ItemRow:
             self.bought_together = array("d", self._bought())
             growing.append(self.bought_together)
         columns = (self.viewed_after, self.viewed_before, self.bought_together)
-        numbers, epoch, came, ids = self.companions, self.epoch, [], self._names.ids
+        numbers, epoch, came = self.companions, self.epoch, []
+        id_of, assign = self._names.ids.__getitem__, self._names.assign
         for companion_id, at_ms, relation, strength in zip(
             co_visits.companion_ids,
             co_visits.companion_times_ms,
@@ -242,13 +247,19 @@ class ItemRow:
             co_visits.companion_strengths,
             strict=True,
         ):
-            place = bisect_left(numbers, companion_id, key=ids.__getitem__)
-            if place == len(numbers) or ids[numbers[place]] != companion_id:
-                numbers.insert(place, self._names.assign(companion_id))
+            place = bisect_left(numbers, companion_id, key=id_of)
+            if place == len(numbers) or id_of(numbers[place]) != companion_id:
+                number = assign(companion_id)
+                try:
+                    numbers.insert(place, number)
+                except OverflowError:
+                    numbers = array("I", numbers)
+                    numbers.insert(place, number)
                 for column in growing:
                     column.insert(place, 0.0)
-                came.append(numbers[place])
+                came.append(number)
             columns[relation][place] += strength * decay.weight(at_ms, epoch)
+        self.companions = numbers
         return came
 
     def _clear(self) -> list[int]:
@@ -277,7 +288,7 @@ class ItemRow:
     def _keep(self, kept: NDArray[np.bool_], after: Floats, before: Floats, together: Floats) -> list[int]:
         """Of these columns keep what is marked; returns the companions that went, by number."""
         numbers = np.array(self.companions)
-        self.companions = array("I", numbers[kept].tolist())
+        self.companions = numbers_of(numbers[kept].tolist())
         self.viewed_after = array("d", after[kept].tolist())
         self.viewed_before = array("d", before[kept].tolist())
         self.bought_together = _unless_zero(together[kept].tolist())
@@ -292,7 +303,7 @@ def latest_time_ms(co_visits: CoVisits) -> int:
 
 def _unless_zero(column: Sequence[float]) -> array[float]:
     """The column, empty where it says nothing."""
-    return array("d", column if any(column) else ())
+    return array("d", column) if any(column) else _NOTHING_BOUGHT
 
 
 def _best(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:

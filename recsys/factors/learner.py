@@ -57,7 +57,7 @@ class Moved(NamedTuple):
 class FactorLearner:
     """Vectors of items and of shoppers.
 
-    Memory: 2 bytes a factor and shopper, 8 a factor and item, and the visits. Shoppers' vectors have three digits.
+    Memory: 2 bytes a factor and shopper, 6 a factor and item, and the visits. Shoppers' vectors have three digits.
     """
 
     def __init__(self, rules: FactorRules | None = None, session_rules: SessionRules | None = None) -> None:
@@ -74,7 +74,8 @@ class FactorLearner:
         """Vectors solved since features were fitted."""
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._taken: NDArray[np.float32] = np.zeros((0, self._rules.factors), np.float32)
+        self._taken: NDArray[np.float16] = np.zeros((0, self._rules.factors), np.float16)
+        """Vectors as they were last taken, to three digits: enough to tell how far they have moved."""
         self._touched: NDArray[np.bool_] = np.zeros(0, bool)
         self._item_turn = 0
         self._user_turn = 0
@@ -98,6 +99,11 @@ class FactorLearner:
     def rules(self) -> FactorRules:
         """The model."""
         return self._rules
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes that all vectors of items take."""
+        return self.items.vectors.nbytes + self._taken.nbytes
 
     @property
     def product_ids(self) -> Sequence[str]:
@@ -193,7 +199,7 @@ class FactorLearner:
         """Items whose vectors moved since they were last taken; they are taken with this."""
         numbers = np.flatnonzero(self._touched)
         self._touched[numbers] = False
-        new, old = self.items.vectors[numbers], self._taken[numbers]
+        new, old = self.items.vectors[numbers], self._taken[numbers].astype(np.float32)
         far = np.linalg.norm(new - old, axis=1) > self._rules.tolerance * np.linalg.norm(old, axis=1)
         numbers, new = numbers[far], new[far]
         self._taken[numbers] = new
@@ -235,7 +241,7 @@ class FactorLearner:
         self._touched[:] = False
         every = len(self._ids)
         self._taken[:every] = self.items.vectors[:every]
-        return Moved(self._ids[:], self._taken[:every].copy())
+        return Moved(self._ids[:], self.items.vectors[:every].copy())
 
     def solve_users(self, numbers: Integers) -> None:
         """Solve these shoppers, given the items."""
@@ -266,7 +272,7 @@ class FactorLearner:
         self.items.reserve(len(self._ids))
         missing = len(self.items) - len(self._taken)
         if missing:
-            self._taken = np.concatenate([self._taken, np.zeros((missing, self._rules.factors), np.float32)])
+            self._taken = np.concatenate([self._taken, np.zeros((missing, self._rules.factors), np.float16)])
             self._touched = np.concatenate([self._touched, np.zeros(missing, bool)])
         self.items.put(numbers, vectors)
         self._touched[numbers] = True

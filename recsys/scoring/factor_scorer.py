@@ -49,6 +49,11 @@ class FactorScorer:
         """Take what profiles lead to expect as it is now."""
         self._profiles = None if published is None else ProfileVectors(published)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the vectors take."""
+        return 0 if self._space is None else self._space.vectors.nbytes
+
     def put(self, products: Sequence[tuple[str, ItemFactors | None]]) -> None:
         """Take products' vectors as they are now, the latest last, None for one that is no more.
 
