@@ -133,7 +133,8 @@ class Shop:
         """Sums as of one time."""
         sums: dict[tuple[str, str], list[float]] = {}
         for key, state in cast("dict[str, ItemState]", self.table("item-state")).items():
-            columns = zip(state.viewed_after, state.viewed_before, state.bought_together, strict=True)
+            bought = state.bought_together or [0.0] * len(state.companion_ids)
+            columns = zip(state.viewed_after, state.viewed_before, bought, strict=True)
             sums[key, ""] = as_of_now(state.epoch, state.visits, state.purchases)
             for companion, strengths in zip(state.companion_ids, columns, strict=True):
                 sums[key, companion] = as_of_now(state.epoch, *strengths)
