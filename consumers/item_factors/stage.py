@@ -105,6 +105,7 @@ class ItemFactorsStage(Stage):
                     self._began_with.add(factors.product_id)
         self._restore_profile()
         self._learner.recall()
+        out.measure("factor_generation", self._generation)
         self._go_over(out)
         self._publish(self._learner.take_moved(), out)
         self._publish_profile(out)
@@ -171,6 +172,7 @@ class ItemFactorsStage(Stage):
             return
         self._learner.adopt(refit.product_ids, refit.vectors)
         self._generation = refit.generation
+        out.measure("factor_generation", self._generation)
         every = self._learner.take_all()
         self._began_with = set(every.product_ids)
         self._publish(every, out)

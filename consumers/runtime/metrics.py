@@ -126,6 +126,7 @@ class StageMetrics:
                 "neighbour_recall": "Share of the exact lists' products that searches found lately.",
                 "largest_in_degree": "In how many similar lists the most listed product stands.",
                 "in_no_list_share": "Share of the products that stand in no similar list.",
+                "factor_generation": "Number of the refit that products' vectors go on from; 0 before the first.",
             }.items()
         }
 

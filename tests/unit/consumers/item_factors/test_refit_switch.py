@@ -14,6 +14,7 @@ from consumers.item_factors.refit_parts import ItemVectors, RefitParts, cut
 from consumers.item_factors.settings import ItemFactorSettings
 from consumers.item_factors.stage import ItemFactorsStage
 from consumers.runtime.memory import Failure, MemoryLog, MemoryTransport
+from consumers.runtime.metrics import StageMetrics
 from consumers.runtime.settings import WorkerSettings
 from consumers.runtime.worker import Worker
 from schemas.codec import decode, encode
@@ -36,7 +37,8 @@ class Shop:
         stage = ItemFactorsStage(SETTINGS)
         tables = [topic.name for topic in stage.spec.tables]
         self.transport = MemoryTransport(self.log, "item-factors", ["interaction-state"], tables, sole_owner=True)
-        self.worker = Worker(stage, self.transport, settings=QUICK)
+        self.metrics = StageMetrics("item-factors")
+        self.worker = Worker(stage, self.transport, settings=QUICK, metrics=self.metrics)
 
     def restart(self) -> None:
         self.transport.kill()
@@ -94,6 +96,7 @@ def test_a_refit_is_taken_up_whole_and_learning_goes_on_from_it(shop: Shop) -> N
     assert shop.published()["x"].generation_items == 0
     assert shop.published()["a"].generation_items == 6
     assert shop.taken_up(1)
+    assert shop.metrics.registry.get_sample_value("recsys_factor_generation", {"stage": "item-factors"}) == 1
     assert not shop.taken_up(2)
 
 
