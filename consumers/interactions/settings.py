@@ -220,7 +220,7 @@ class InteractionSettings(_Frozen):
         description="attribute of users' profiles by which they make segments, such as city; empty: no segments",
     )
     max_newcomers: int = Field(
-        default=20, ge=1, description="lists of users known by their profile alone that are made anew in one round"
+        default=20, ge=1, description="lists of users known by their profile alone, made anew in one round"
     )
     max_relisted: int = Field(
         default=500, ge=1, description="lists in one round that are made anew because a product vanished"

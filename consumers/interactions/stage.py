@@ -61,6 +61,10 @@ _ACTIONS: dict[type[object], Action] = {
 }
 
 
+_EVENTS_A_NEWCOMER = 50
+"""Events of others in a batch for each newcomer, beyond the first, whose list is made anew."""
+
+
 class InteractionsStage(Stage):
     """Keeps the histories of its partitions' shoppers and publishes the for-you lists that change.
 
@@ -126,6 +130,8 @@ class InteractionsStage(Stage):
                 touched[partition, subject] = Cause.of(newest)
         self._learning.learn(out)
         self._publish(touched, out)
+        turn = min(self._settings.max_newcomers, 1 + len(messages) // _EVENTS_A_NEWCOMER)
+        self._publish_newcomers(self._newcomers.take_turn(turn), out)
         for added in learnt.messages():
             out.publish(added)
         for change, amount in learnt.quarantines.items():
@@ -151,8 +157,7 @@ class InteractionsStage(Stage):
             for subject, cause in outdated.items()
         )
         self._publish(dict(islice(waiting, self._settings.max_relisted)), out)
-        newcomers = self._newcomers.take_due(self._settings.max_newcomers)
-        self._publish(dict.fromkeys(newcomers, self._tables.lists_cause), out, only_changed=True)
+        self._publish_newcomers(self._newcomers.take_due(self._settings.max_newcomers), out)
         self._settle()
 
     def busy(self) -> bool:
@@ -175,7 +180,7 @@ class InteractionsStage(Stage):
                 self._newcomers.discard(shopper)
             else:
                 own[message.key] = message.value
-                self._place(shopper, message.value.attributes, len(message.value.product_ids))
+                self._place(shopper, message.value)
         for partition, own in states.items():
             self._shard(partition).restore(own)
 
@@ -316,13 +321,12 @@ class InteractionsStage(Stage):
         segment = self.for_you.segment_of(history)
         if segment != before:
             learnt.move(history, Unnamed(message.timestamp_ms), before, segment)
-        self._place((message.partition, message.key), attributes, len(history))
         return message
 
-    def _place(self, shopper: Shopper, attributes: Mapping[str, str], events: int) -> None:
+    def _place(self, shopper: Shopper, history: UserHistory) -> None:
         """Have a shopper among the newcomers, or not."""
-        if attributes and not events:
-            self._newcomers.put(shopper)
+        if history.attributes and not history.product_ids:
+            self._newcomers.put(shopper, has_list=bool(history.listed))
         else:
             self._newcomers.discard(shopper)
 
@@ -339,6 +343,8 @@ class InteractionsStage(Stage):
             touched, touched.values(), histories, lists, strict=True
         ):
             self._outdated.get(partition, {}).pop(subject, None)
+            if history.attributes and not len(history):
+                self._newcomers.put((partition, subject), has_list=bool(items))
             listed = tuple(item.product_id for item in items)
             if listed != history.listed:
                 history.listed = listed
@@ -347,6 +353,9 @@ class InteractionsStage(Stage):
             elif only_changed:
                 continue
             out.publish(history.snapshot(subject), partition=partition)
+
+    def _publish_newcomers(self, newcomers: Sequence[Shopper], out: Outbox) -> None:
+        self._publish(dict.fromkeys(newcomers, self._tables.lists_cause), out, only_changed=True)
 
     def _publish_list(
         self, subject: str, revision: int, items: list[ListedProduct], cause: Cause, out: Outbox

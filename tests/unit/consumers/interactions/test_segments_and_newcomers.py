@@ -144,6 +144,10 @@ def test_a_newcomer_has_the_list_of_the_segment_and_it_follows() -> None:
     assert first.reason == Reason.POPULAR_IN_SEGMENT
     shop.popular("city=Ghent", "c", "a")
     shop.settle()
+    assert shop.for_you("u")[0] == "b", "whoever has a list waits for their turn"
+    for number in range(2):
+        shop.view(f"e{number}", "w", "p")
+        shop.settle()
     assert shop.for_you("u")[0] == "c"
 
 
@@ -159,12 +163,15 @@ def test_users_who_were_there_before_the_lists_get_them_in_turn_after_a_restart_
     shop.transport.kill()
     shop.popular("city=Ghent", "b")
     shop.start()
-    shop.settle()
+    for number in range(5):
+        shop.view(f"e{number}", "v", "a")
+        shop.settle()
     assert all(shop.for_you(user) == ["b", "p"] for user in users)
     written = len(shop.log.records("interaction-state"))
     shop.popular("city=Bruges", "c")
+    shop.view("e9", "v", "a")
     shop.settle()
-    assert len(shop.log.records("interaction-state")) == written, "their lists are the same"
+    assert len(shop.log.records("interaction-state")) == written + 1, "newcomers' lists are the same"
 
 
 def test_a_user_who_is_forgotten_is_no_newcomer() -> None:
@@ -202,19 +209,29 @@ def test_quality_is_told_by_segment_where_the_segment_has_a_list() -> None:
     assert shop.seen["list_reciprocal_ranks", "popular", ""] == pytest.approx(0.5)
 
 
-def test_newcomers_take_turns_once_each() -> None:
+def test_newcomers_without_a_list_are_due_once_each_and_those_with_one_take_turns() -> None:
     newcomers = Newcomers()
     for number in range(5):
-        newcomers.put((0, f"u{number}"))
-    newcomers.put((1, "v"))
-    assert newcomers.take_due(3) == []
+        newcomers.put((0, f"u{number}"), has_list=False)
+    newcomers.put((1, "v"), has_list=False)
+    assert newcomers.take_due(3) == newcomers.take_turn(3) == []
     newcomers.outdate()
     taken = [subject for _ in range(3) for _, subject in newcomers.take_due(4)]
     assert taken == ["u0", "u1", "u2", "u3", "u4", "v"]
     assert not newcomers.are_due
+    for number in range(5):
+        newcomers.put((0, f"u{number}"), has_list=True)
+    assert [subject for _ in range(2) for _, subject in newcomers.take_turn(3)] == [
+        "u0",
+        "u1",
+        "u2",
+        "u3",
+        "u4",
+        "u0",
+    ]
     newcomers.outdate()
+    assert newcomers.take_due(9) == [(1, "v")]
     newcomers.revoke([0])
-    assert newcomers.take_due(4) == [(1, "v")]
+    assert newcomers.take_turn(9) == []
     newcomers.discard((1, "v"))
-    assert newcomers.take_due(4) == []
-    assert (len(newcomers), newcomers.are_due) == (0, False)
+    assert (len(newcomers), newcomers.take_due(4), newcomers.are_due) == (0, [], False)
