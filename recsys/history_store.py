@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from recsys.compiled import compiled
 from recsys.histories import History
 from recsys.scoring.slots import ProductSlots
-from recsys.sessions.ragged_rows import Integers, Lengths, RaggedRows
+from recsys.sessions.ragged_rows import Integers, Lengths, RaggedRows, Starts
 from recsys.sessions.subjects import SubjectNumbers
 from schemas.events import Action, UserHistory
 
@@ -240,7 +240,7 @@ def _listed_at(data: NDArray[np.uint8], start: int, place: int) -> int:
 
 
 @compiled
-def _mark_listed(starts: Integers, lengths: Lengths, data: NDArray[np.uint8], found: NDArray[np.bool_]) -> None:
+def _mark_listed(starts: Starts, lengths: Lengths, data: NDArray[np.uint8], found: NDArray[np.bool_]) -> None:
     """Mark the products in any list."""
     for row in range(len(lengths)):
         if lengths[row]:
@@ -251,7 +251,7 @@ def _mark_listed(starts: Integers, lengths: Lengths, data: NDArray[np.uint8], fo
 
 @compiled
 def _rows_listing(
-    starts: Integers, lengths: Lengths, data: NDArray[np.uint8], wanted: NDArray[np.bool_]
+    starts: Starts, lengths: Lengths, data: NDArray[np.uint8], wanted: NDArray[np.bool_]
 ) -> Integers:
     """Rows whose list holds a product that is wanted."""
     found = np.empty(len(lengths), np.int64)

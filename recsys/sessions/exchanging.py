@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.compiled import compiled
-from recsys.sessions.ragged_rows import Column, Integers, Lengths
+from recsys.sessions.ragged_rows import Column, Integers, Lengths, Starts
 from recsys.sessions.subjects import Hashes
 
 Mask = NDArray[np.bool_]
@@ -23,7 +23,7 @@ Seconds = NDArray[np.uint32]
 class VisitRows(NamedTuple):
     """Sessions' rows of visits, as they are kept."""
 
-    starts: Integers
+    starts: Starts
     lengths: Lengths
     items: Column
     times_s: Seconds
@@ -34,7 +34,7 @@ class VisitRows(NamedTuple):
 class ItemRows(NamedTuple):
     """Items' rows of sessions, as they are kept."""
 
-    starts: Integers
+    starts: Starts
     lengths: Lengths
     sessions: Numbers
 
