@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from consumers.configuration import Configuration
@@ -36,6 +37,11 @@ from schemas.events import (
     TrendingState,
     UserHistory,
 )
+
+_usual = settings.default
+assert _usual is not None
+few = settings(max_examples=_usual.max_examples // 5)
+"""For properties of which an example takes long."""
 
 DAY_MS = 86_400_000
 EPOCH_MS = 32 * DAY_MS

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from whole_shop import Shop, Step, last_visits, steps_of
+from hypothesis import given
+from whole_shop import Shop, Step, few, last_visits, steps_of
 
 from consumers.runtime.records import Record
 from schemas.topics import TOPICS
 
 
-@settings(max_examples=4)
+@few
 @given(steps_of("uuvw"))
 def test_forgetting_equals_never_having_seen_the_user(script: list[Step]) -> None:
     forgetful, innocent = Shop(), Shop()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from whole_shop import EPOCH_MS, GUEST, Shop, Step, last_visits, steps_of
+from whole_shop import EPOCH_MS, GUEST, Shop, Step, few, last_visits, steps_of
 
 from schemas.codec import decode
 from schemas.events import PdpView, SessionHistory, SessionJoined
 
 
-@settings(max_examples=4)
+@few
 @given(steps_of("ussvw"), st.booleans())
 def test_signing_in_equals_having_been_the_user_from_the_beginning(
     script: list[Step], is_told_twice: bool
