@@ -91,7 +91,7 @@ class FactorScorer:
         rules = self._rules
         counts: Numbers = np.bincount(queries.owners, minlength=len(queries))
         ranks = np.arange(len(queries.owners)) - np.repeat(np.cumsum(counts) - counts, counts)
-        slots = self._slots.numbers(queries.product_ids)
+        slots = queries.numbers(self._slots)
         counted = (slots >= 0) & (queries.weights > 0.0)
         weights: NDArray[np.float64] = np.where(counted, np.power(rules.rank_decay, ranks), 0.0)
         vectors: NDArray[np.float64] = space.vectors[slots].astype(np.float64)

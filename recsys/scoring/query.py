@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recsys.co_visits import ActionWeights
 from recsys.histories import EventRow
 from recsys.keys import sums_by_group
-from recsys.scoring.slots import Floats
+from recsys.scoring.slots import Floats, ProductSlots, Slots
 from schemas.events import Action
 
 Numbers = NDArray[np.int64]
@@ -45,9 +45,16 @@ class Queries:
     n: int = 20
     segments: Sequence[str] = ()
     profiles: Sequence[Mapping[str, str]] = ()
+    _numbers: list[Slots] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
         return len(self.excluded)
+
+    def numbers(self, slots: ProductSlots) -> Slots:
+        """The products' numbers, int32, -1 where they have none; looked up once for all scorers."""
+        if not self._numbers:
+            self._numbers.append(slots.numbers(self.product_ids))
+        return self._numbers[0]
 
 
 def make_queries(

@@ -51,7 +51,7 @@ class NeighbourScorer:
 
     def score(self, queries: Queries) -> Scored:
         """The neighbours of all of the queries' products, the latest of each first."""
-        counts, slots, scores = self._neighbours.of(self._slots.numbers(queries.product_ids))
+        counts, slots, scores = self._neighbours.of(queries.numbers(self._slots))
         because = np.repeat(np.arange(len(counts)), counts)
         scores *= queries.weights[because]
         return Scored(queries.owners[because], slots, scores, because)

@@ -41,6 +41,6 @@ class SessionScorer:
             return NOTHING
         counts = np.bincount(queries.owners, minlength=len(queries))
         own = self._index.find(queries.subjects)
-        found = self._vmis.scores(SessionQueries(counts, self._slots.numbers(queries.product_ids), own))
+        found = self._vmis.scores(SessionQueries(counts, queries.numbers(self._slots), own))
         owners = np.repeat(np.arange(len(queries)), found.counts)
         return Scored(owners, found.items, found.scores, np.full(len(owners), -1))
