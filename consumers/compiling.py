@@ -39,7 +39,7 @@ def main() -> None:
         flow.run_until_quiet()
     flow.publish([ProductCreated("p0", 9_000_000, category="c", in_stock=False)])
     flow.run_until_quiet()
-    queries, pairs = np.zeros((1, 8), np.float32), np.zeros(1, np.int64)
+    queries, pairs = np.zeros((1, 8), np.float32), np.zeros(1_000, np.int64)
     for dtype in (np.float16, np.float32):
         exact_dots(queries, pairs, np.zeros((1, 8), dtype), pairs)
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from recsys.compiled import compiled_in_any_order
 from recsys.neighbours.ragged import Ints, Scores
 
+_FEW = 512
+"""Pairs up to which numpy is quick enough: a process that only ever has so few does not load the compiler."""
 _BIAS = np.float32(2.0**112)
 """An exponent is written 15 higher in a float16 and 127 higher in a float32."""
 _SIGN, _REST, _SHIFT, _SIGN_SHIFT = np.uint32(0x8000), np.uint32(0x7FFF), np.uint32(13), np.uint32(16)
@@ -23,6 +25,10 @@ def exact_dots(queries: NDArray[np.float32], left: Ints, rows: NDArray[np.floati
 
     Both hold float16 numbers; ``rows`` is float16 or float32.
     """
+    if len(left) <= _FEW:
+        products = queries[left] * rows[right].astype(np.float32, copy=False)
+        few: Scores = products.sum(axis=1, dtype=np.float64)
+        return few
     dots = np.empty(len(left), np.float64)
     if rows.dtype == np.float16:
         _dots_of_halves(queries, left, rows.view(np.uint16), right, dots)
