@@ -83,7 +83,7 @@ class Shop:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Read until something holds, and look at every record on the way."""
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + 120.0
         while not condition():
             assert time.monotonic() < deadline, self._log.read_text()[-4_000:]
             for record in self._follower.poll(100):
