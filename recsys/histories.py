@@ -208,11 +208,11 @@ class History:
         """The history as its changelog has it; its sequences are copies."""
         return UserHistory(
             subject=subject,
-            event_hashes=self._hashes.tolist(),
-            event_times_ms=self._times.tolist(),
+            event_hashes=self._hashes[:],
+            event_times_ms=self._times[:],
             product_ids=list(self._product_ids),
-            actions=list(self._actions),
-            quantities=self._quantities.tolist(),
+            actions=array("B", self._actions),
+            quantities=self._quantities[:],
             listed=self.listed,
             revision=self.revision,
             attributes=self.attributes,
