@@ -6,17 +6,19 @@ transaction. What the list follows from besides (other products' rows, looks, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby, islice
+from collections.abc import Sequence
+from itertools import groupby
 
 from consumers.experiments import Experiment
 from consumers.forgetting import FORGOTTEN, Forgetting
 from consumers.interactions.followed import FollowedTables
 from consumers.interactions.joining import JOINED_CAUSE, GuestJoins, Join, received, sent
 from consumers.interactions.learning import Learning
+from consumers.interactions.lists import ForYouLists
 from consumers.interactions.live_quality import LiveQuality
-from consumers.interactions.newcomers import Newcomers, Shopper
+from consumers.interactions.newcomers import Shopper
 from consumers.interactions.settings import InteractionSettings
+from consumers.interactions.shards import Shards
 from consumers.runtime.causes import Cause
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.stage import AnyMessage, Stage, StageSpec
@@ -24,16 +26,13 @@ from recsys.contributions import Contributions
 from recsys.for_you import ForYou
 from recsys.forgetting import Unnamed
 from recsys.histories import ADDED, DUPLICATE, History, history_event
-from recsys.history_store import HistoryStore
 from recsys.segments import kept_attributes
 from schemas.events import (
     Action,
     CartAdd,
     Kind,
-    ListedProduct,
     PdpView,
     Purchase,
-    RecommendationUpdated,
     SessionHistory,
     SessionJoined,
     UserHistory,
@@ -61,17 +60,12 @@ _ACTIONS: dict[type[object], Action] = {
 }
 
 
-_EVENTS_A_NEWCOMER = 50
-"""Events of others in a batch for each newcomer, beyond the first, whose list is made anew."""
-
-
 class InteractionsStage(Stage):
     """Keeps the histories of its partitions' shoppers and publishes the for-you lists that change.
 
     A shopper is a user, or a guest's session, whose history becomes the user's when they sign in; a user of whom
-    only the profile is known has a list too. What was
-    bought, and what is retired or out of stock, is in no list; when a product vanishes, the lists that hold it are
-    made anew, a bounded number a round.
+    only the profile is known has a list too. What was bought, and what is retired or out of stock, is in no list;
+    when a product vanishes, the lists that hold it are made anew, a bounded number a round.
     """
 
     spec = StageSpec(
@@ -94,21 +88,20 @@ class InteractionsStage(Stage):
     def __init__(
         self, settings: InteractionSettings | None = None, *, experiments: Sequence[Experiment] = ()
     ) -> None:
-        self._settings = settings = settings or InteractionSettings()
+        settings = settings or InteractionSettings()
         self._history_rules = settings.history_rules()
         self._pair_rules, self._quarantine_rules = settings.pair_rules(), settings.quarantine.rules()
         trials = [experiment.trial() for experiment in experiments if experiment.has_blends]
         self.for_you = ForYou(
             settings.query_rules(), settings.scoring_rules(), settings.blend.model_dump(), trials
         )
-        self._shards: dict[int, HistoryStore] = {}
-        self._outdated: dict[int, dict[str, Cause]] = {}
+        self._shards = Shards(self.for_you.new_histories)
+        self._lists = ForYouLists(self.for_you, self._shards, settings)
         self._forgetting = Forgetting()
         self._joins = GuestJoins()
-        self._newcomers = Newcomers()
         self._quality = LiveQuality(self.for_you.has_segment)
         self._learning = Learning(self.for_you, settings.learning)
-        self._tables = FollowedTables(self.for_you, self._quality, settings.segment_attribute, self._own)
+        self._tables = FollowedTables(self.for_you, self._quality, settings.segment_attribute, self._shards.state)
 
     def wants(self, topic: str, key: str) -> bool:
         """Of recommendation-updated, only lists that for-you lists follow from."""
@@ -129,40 +122,33 @@ class InteractionsStage(Stage):
             if newest is not None:
                 touched[partition, subject] = Cause.of(newest)
         self._learning.learn(out)
-        self._publish(touched, out)
-        turn = min(self._settings.max_newcomers, 1 + len(messages) // _EVENTS_A_NEWCOMER)
-        self._publish_newcomers(self._newcomers.take_turn(turn), out)
+        self._lists.publish(touched, out)
+        self._lists.publish_turn(len(messages), out)
         for added in learnt.messages():
             out.publish(added)
         for change, amount in learnt.quarantines.items():
             out.observe("quarantines", change, amount=amount)
         self._quality.report(out)
-        self._settle()
+        self._shards.settle()
 
     def follow(self, messages: Sequence[AnyMessage], out: Outbox) -> None:
         """Take the tables as they are now; lists that hold what vanished are made anew in ``poll``."""
         before = self._tables.lists_cause
         vanished = self._tables.take(messages)
         if vanished:
-            self._find_outdated(self._shards, vanished)
+            self._lists.outdate(self._shards, vanished)
         if self._tables.lists_cause is not before:
-            self._newcomers.outdate()
+            self._lists.outdate_newcomers(self._tables.lists_cause)
         self.poll(out)
 
     def poll(self, out: Outbox) -> None:
         """Make some of the lists anew that hold a product that vanished, and some of newcomers."""
-        waiting = (
-            ((partition, subject), cause)
-            for partition, outdated in self._outdated.items()
-            for subject, cause in outdated.items()
-        )
-        self._publish(dict(islice(waiting, self._settings.max_relisted)), out)
-        self._publish_newcomers(self._newcomers.take_due(self._settings.max_newcomers), out)
-        self._settle()
+        self._lists.publish_some(out)
+        self._shards.settle()
 
     def busy(self) -> bool:
         """True while lists wait to be made anew."""
-        return self._newcomers.are_due or any(self._outdated.values())
+        return self._lists.are_due
 
     def restore(self, messages: Sequence[AnyMessage]) -> None:
         """Take histories back, and what was learnt of scorers."""
@@ -174,54 +160,37 @@ class InteractionsStage(Stage):
             own, shopper = states.setdefault(message.partition, {}), (message.partition, message.key)
             if message.value is None:
                 own.pop(message.key, None)
-                self._shard(message.partition).pop(message.key)
+                self._shards[message.partition].pop(message.key)
                 self._forgetting.restore(message)
                 self._joins.restore(message)
-                self._newcomers.discard(shopper)
+                self._lists.drop(shopper)
             else:
                 own[message.key] = message.value
-                self._place(shopper, message.value)
-        for partition, own in states.items():
-            self._shard(partition).restore(own)
+                self._lists.restore(shopper, message.value)
+        self._shards.restore(states)
 
     def restored(self, partitions: Sequence[int], out: Outbox) -> None:
         """Products may have vanished meanwhile, and what is popular changed."""
-        self._newcomers.outdate()
+        self._lists.outdate_newcomers(self._tables.lists_cause)
         for partition in partitions:
             gone = {
                 product_id: self._tables.catalogue_cause
-                for product_id in self._shard(partition).listed()
+                for product_id in self._shards[partition].listed()
                 if not self.for_you.is_recommendable(product_id)
             }
             if gone:
-                self._find_outdated([partition], gone)
+                self._lists.outdate([partition], gone)
 
     def revoke(self, partitions: Sequence[int]) -> None:
         """Forget the histories of these partitions."""
-        self._newcomers.revoke(partitions)
+        self._lists.revoke(partitions)
+        self._shards.revoke(partitions)
         for partition in partitions:
             self.for_you.weights.revoke(partition)
-            self._shards.pop(partition, None)
-            self._outdated.pop(partition, None)
 
     def history(self, subject: str) -> History | None:
         """A shopper's history, None where there is none here."""
-        found = (shard.get(subject) for shard in self._shards.values())
-        return next((history for history in found if history is not None), None)
-
-    def _own(self, partition: int, subject: str) -> UserHistory | None:
-        return self._shards[partition].state(subject) if partition in self._shards else None
-
-    def _shard(self, partition: int) -> HistoryStore:
-        shard = self._shards.get(partition)
-        if shard is None:
-            shard = self._shards[partition] = self.for_you.new_histories()
-        return shard
-
-    def _settle(self) -> None:
-        """Pack histories that are not worked on."""
-        for shard in self._shards.values():
-            shard.settle()
+        return self._shards.history(subject)
 
     def _take_all(
         self, partition: int, subject: str, messages: Sequence[AnyMessage], learnt: Contributions, out: Outbox
@@ -256,7 +225,7 @@ class InteractionsStage(Stage):
         messages = self._forgetting.since(subject, messages, out)
         if not messages:
             return None
-        shard = self._shard(partition)
+        shard = self._shards[partition]
         history = shard.get(subject)
         if history is None:
             history = History()
@@ -275,7 +244,7 @@ class InteractionsStage(Stage):
                 newest = message
         if newest is not None:
             shard[subject] = history
-            self._newcomers.discard((partition, subject))
+            self._lists.acted((partition, subject))
             if not history.is_quarantined:
                 self._learning.see(partition, subject, history, added)
             if history.listed and not history.is_quarantined:
@@ -295,7 +264,7 @@ class InteractionsStage(Stage):
         if guest.joined_at_ms < self._forgetting.asked_ms(message.key):
             out.count(message, FORGOTTEN)
             return None
-        shard = self._shard(message.partition)
+        shard = self._shards[message.partition]
         history = shard.get(message.key)
         if history is None:
             history = History()
@@ -305,13 +274,13 @@ class InteractionsStage(Stage):
             out.count(message, DUPLICATE)
             return None
         shard[message.key] = history
-        self._newcomers.discard((message.partition, message.key))
+        self._lists.acted((message.partition, message.key))
         return message
 
     def _take_profile(self, message: AnyMessage, learnt: Contributions) -> AnyMessage | None:
         """Take what is known of a user, whose visits go along to another segment; None where nothing is new."""
         attributes = kept_attributes(message.value.attributes)
-        shard = self._shard(message.partition)
+        shard = self._shards[message.partition]
         history = shard.get(message.key)
         if attributes == ({} if history is None else history.attributes):
             return None
@@ -323,49 +292,6 @@ class InteractionsStage(Stage):
             learnt.move(history, Unnamed(message.timestamp_ms), before, segment)
         return message
 
-    def _place(self, shopper: Shopper, history: UserHistory) -> None:
-        """Have a shopper among the newcomers, or not."""
-        if history.attributes and not history.product_ids:
-            self._newcomers.put(shopper, has_list=bool(history.listed))
-        else:
-            self._newcomers.discard(shopper)
-
-    def _find_outdated(self, partitions: Iterable[int], vanished: dict[str, Cause]) -> None:
-        for partition in partitions:
-            for subject, product_id in self._shard(partition).listing(vanished):
-                self._outdated.setdefault(partition, {})[subject] = vanished[product_id]
-
-    def _publish(self, touched: Mapping[Shopper, Cause], out: Outbox, *, only_changed: bool = False) -> None:
-        """Write the histories of some shoppers, each after the list if that changed, or only then."""
-        histories = [(subject, self._shards[partition][subject]) for partition, subject in touched]
-        lists = self.for_you.recommend_many(histories, self._settings.list_length)
-        for (partition, _), cause, (subject, history), items in zip(
-            touched, touched.values(), histories, lists, strict=True
-        ):
-            self._outdated.get(partition, {}).pop(subject, None)
-            if history.attributes and not len(history):
-                self._newcomers.put((partition, subject), has_list=bool(items))
-            listed = tuple(item.product_id for item in items)
-            if listed != history.listed:
-                history.listed = listed
-                history.revision += 1
-                self._publish_list(subject, history.revision, items, cause, out)
-            elif only_changed:
-                continue
-            out.publish(history.snapshot(subject), partition=partition)
-
-    def _publish_newcomers(self, newcomers: Sequence[Shopper], out: Outbox) -> None:
-        self._publish(dict.fromkeys(newcomers, self._tables.lists_cause), out, only_changed=True)
-
-    def _publish_list(
-        self, subject: str, revision: int, items: list[ListedProduct], cause: Cause, out: Outbox
-    ) -> None:
-        if items:
-            at_ms, by, by_ms = cause.event_time_ms, cause.caused_by, cause.caused_at_ms
-            out.publish(RecommendationUpdated(Kind.FOR_YOU, subject, revision, items, at_ms, by, by_ms))
-        else:
-            out.retract(RECOMMENDATION_UPDATED, f"{Kind.FOR_YOU}:{subject}")
-
     def _forget(self, request: AnyMessage, learnt: Contributions, out: Outbox) -> None:
         """Drop all that is known of a user, take back what they added for others, and withdraw the list."""
         partition, subject = request.partition, request.key
@@ -376,9 +302,8 @@ class InteractionsStage(Stage):
         self, partition: int, subject: str, cause: Unnamed, learnt: Contributions, out: Outbox
     ) -> History | None:
         """Take a history out, with what it added for others and the list; None where there is none."""
-        history = self._shard(partition).pop(subject)
-        self._outdated.get(partition, {}).pop(subject, None)
-        self._newcomers.discard((partition, subject))
+        history = self._shards[partition].pop(subject)
+        self._lists.drop((partition, subject))
         if history is not None:
             learnt.take_back(history, cause, self.for_you.segment_of(history))
             if history.listed:
