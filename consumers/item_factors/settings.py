@@ -49,7 +49,7 @@ class ItemFactorSettings(BaseModel):
     recent_users: int = Field(
         default=500, ge=1, description="shoppers that a product's vector follows from, the latest"
     )
-    turns: float = Field(default=1.0, ge=0, le=100, description="products solved anew for each that was visited")
+    turns: float = Field(default=0.25, ge=0, le=100, description="products solved anew for each that was visited")
     tolerance: float = Field(
         default=0.05,
         ge=0,

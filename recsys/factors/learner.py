@@ -41,7 +41,7 @@ class FactorRules:
     """The same for shoppers'."""
     recent_users: int = 500
     """Shoppers that an item follows from, those who visited it last."""
-    turns: float = 1.0
+    turns: float = 0.25
     """Items that take their turn for each that changed, and shoppers in proportion."""
     tolerance: float = 0.02
     """How far a vector moves, as a share of its length, until it counts as moved."""

@@ -119,7 +119,7 @@ def test_a_restart_with_nothing_new_publishes_nothing() -> None:
 
 
 def test_a_small_move_is_not_published() -> None:
-    shop = Shop(ItemFactorSettings(factors=4, tolerance=1.0))
+    shop = Shop(ItemFactorSettings(factors=4, tolerance=1.0, turns=1.0))
     for number in range(5):
         shop.visit(f"u{number}", "ab")
         shop.settle()
