@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,13 +52,27 @@ def simulate(
         try:
             for event in population.events(events, _now_ms()):
                 pacer.wait(event.event_time_ms)
-                shop.publish(event)
-                sent += 1
+                with _uninterrupted():
+                    shop.publish(event)
+                    sent += 1
                 if sent % max(1, int(rate)) == 0:
                     status.update(f"{sent:,} events of {shoppers:,} shoppers on {len(products):,} products")
         except KeyboardInterrupt:
             pass
     note(f"{sent:,} events published")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hear Ctrl-C afterwards: what is published is counted."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _products_in(path: Path) -> list[ProductCreated]:
