@@ -35,15 +35,11 @@ class Compiled:
         self.py_func = function
         self._liberties = liberties
         self._made: Any = None
+        """The same as numba has it, once it was called, or compiled as part of another."""
 
     def __call__(self, *args: Any) -> Any:
         """Compile if that was not done yet, and call."""
         return (self._made or self.make())(*args)
-
-    @property
-    def is_made(self) -> bool:
-        """True once it was called, or compiled as part of another."""
-        return self._made is not None
 
     def make(self) -> Any:
         """The function as numba has it; it is compiled for the types that it is called with."""

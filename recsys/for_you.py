@@ -10,7 +10,7 @@ from recsys.catalogue import Catalogue, CatalogueChange
 from recsys.experiments import BlendTrial, BlendVariants
 from recsys.histories import History, HistoryEvent
 from recsys.history_store import HistoryStore
-from recsys.scoring.blend import MAX_QUERIES, Blend
+from recsys.scoring.blend import Blend
 from recsys.scoring.choice import ChoiceRules, Chooser
 from recsys.scoring.factor_scorer import FactorScorer, FoldInRules
 from recsys.scoring.neighbour_tables import NeighbourTables, RowScoring, ranked
@@ -126,6 +126,11 @@ class ForYou:
         """The scorers in use, in the order of verdicts and weights."""
         return self._blend.names
 
+    @property
+    def max_queries(self) -> int:
+        """How many lists, or events to be judged, are best worked on at once."""
+        return self._blend.max_queries
+
     def has_segment(self, segment: str) -> bool:
         """True for a segment of users whose popular list is known."""
         return segment in self._segments
@@ -164,7 +169,7 @@ class ForYou:
 
     def recommend_many(self, histories: Sequence[tuple[str, History]], n: int) -> Iterator[list[ListedProduct]]:
         """The lists of several subjects' histories, each as ``recommend`` gives it."""
-        at_once = MAX_QUERIES
+        at_once = self.max_queries
         for start in range(0, len(histories), at_once):
             yield from self._recommend(histories[start : start + at_once], n)
 

@@ -1,4 +1,4 @@
-"""Putting numbered things in order of their groups, in time that grows with how many there are."""
+"""Numbered things by their groups, in time that grows with how many there are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from recsys.compiled import compiled
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @compiled
@@ -27,3 +28,8 @@ def grouped(groups: Integers, number: int) -> tuple[Integers, Integers]:
         order[ends[groups[place]]] = place
         ends[groups[place]] += 1
     return order, bounds
+
+
+def sums_by_group(groups: Integers, values: Floats, number: int) -> Floats:
+    """The sum of each group's values, added up in the order that they come."""
+    return np.bincount(groups, values, number).astype(np.float64, copy=False)

@@ -82,6 +82,10 @@ class _TopicCodec:
         event: events.Event = self._type(*record.values())  # in the order of the schema, which the types have too
         return event
 
+    @property
+    def is_flat(self) -> bool:
+        return self._flat is not None
+
     def decode_many(self, data: Sequence[bytes]) -> list[events.Event | None]:
         if self._flat is None or max(map(len, data), default=0) > self._contract.max_message_bytes:
             return [None] * len(data)
@@ -155,6 +159,11 @@ def encode(event: events.Event) -> bytes:
 def decode(topic_name: str, data: bytes) -> events.Event:
     """The event in a message of a topic (named without prefix); raises ``ContractError`` with the reason."""
     return _codec(topic_name).decode(data)
+
+
+def is_flat(topic_name: str) -> bool:
+    """True for a topic whose messages ``decode_many`` can read."""
+    return _codec(topic_name).is_flat
 
 
 def decode_many(topic_name: str, data: Sequence[bytes]) -> list[events.Event | None]:

@@ -9,7 +9,6 @@ from consumers.runtime.outbox import Outbox
 from recsys.evaluation.live import rank_class
 from recsys.for_you import ForYou, NextEvent
 from recsys.histories import History, HistoryEvent
-from recsys.scoring.blend import MAX_QUERIES
 from recsys.scoring.verdicts import Verdicts
 from recsys.scoring.weights import Group
 
@@ -40,8 +39,9 @@ class Learning:
 
     def learn(self, out: Outbox) -> None:
         """Judge scorers by the sample, publish what weights learnt from it, and count."""
-        for start in range(0, len(self._sample), MAX_QUERIES):
-            some = self._sample[start : start + MAX_QUERIES]
+        at_once = self._for_you.max_queries
+        for start in range(0, len(self._sample), at_once):
+            some = self._sample[start : start + at_once]
             groups, verdicts = self._for_you.judge([event for _, event in some])
             self._count(groups, verdicts, out)
             if not self._frozen:

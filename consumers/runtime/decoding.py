@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from consumers.runtime.outbox import Outbox
 from consumers.runtime.records import Message, Record
 from consumers.runtime.stage import AnyMessage, StageSpec
-from schemas.codec import decode_many, decoder
+from schemas.codec import decode_many, decoder, is_flat
 from schemas.errors import ContractError, FutureEventError, InvalidEventError
 from schemas.events import Event
 from schemas.keys import check_key
@@ -30,6 +30,7 @@ class Decoder:
         self._undecoded = spec.undecoded
         topics = (*spec.inputs, *spec.tables, *spec.changelogs)
         self._decoders: dict[str, Callable[[bytes], Event]] = {t.name: decoder(t.name) for t in topics}
+        self._flat = frozenset(topic.name for topic in spec.inputs if is_flat(topic.name))
 
     def inputs(self, records: Sequence[Record], out: Outbox) -> list[AnyMessage]:
         """Messages in order; unreadable, misplaced and future-dated ones go to ``out`` as dead letters."""
@@ -69,11 +70,11 @@ class Decoder:
     def _read_together(self, records: Sequence[Record]) -> list[Event | None]:
         """What can be read topic by topic; None for the others."""
         events: list[Event | None] = [None] * len(records)
-        if len(records) < _MANY:
+        if len(records) < _MANY or not self._flat:
             return events
         places: dict[str, list[int]] = {}
         for place, record in enumerate(records):
-            if record.value is not None:
+            if record.value is not None and record.topic in self._flat:
                 places.setdefault(record.topic, []).append(place)
         for topic, own in places.items():
             for place, event in zip(own, decode_many(topic, [records[n].value or b"" for n in own]), strict=True):

@@ -16,6 +16,56 @@ _RECORDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000, 5000)
 
 _SHOWN = ("kind", "placement", "variant", "reason")
 
+_OBSERVED: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "image_fetch": ("image_fetches", "Image fetches by what came of them.", ("outcome",)),
+    "list_hits": (
+        "list_hits",
+        "What shoppers did next, by its rank in their for-you list as published before, and in the shop's popular "
+        "and trending lists as a control.",
+        ("kind", "segment", "rank"),
+    ),
+    "list_reciprocal_ranks": (
+        "list_reciprocal_ranks",
+        "The sum of the reciprocal ranks of the same events.",
+        ("kind", "segment"),
+    ),
+    "quarantines": (
+        "quarantines",
+        "Shoppers whose rate no human has, that began to count for nobody else, or count again.",
+        ("change",),
+    ),
+    "scorer_hits": (
+        "scorer_hits",
+        "A sample of what shoppers did next, by its rank in what each scorer alone would have listed.",
+        ("scorer", "segment", "rank"),
+    ),
+    "scorer_reciprocal_ranks": (
+        "scorer_reciprocal_ranks",
+        "The sum of the reciprocal ranks of the same events.",
+        ("scorer", "segment"),
+    ),
+    "outcomes": (
+        "outcomes",
+        "Clicks on recommendations, and cart-adds and purchases put down to them.",
+        ("outcome", *_SHOWN),
+    ),
+    "revenue": (
+        "outcome_revenue",
+        "Revenue put down to recommendations, in the shop's currency.",
+        _SHOWN,
+    ),
+    "returned_revenue": ("outcome_returned_revenue", "Of that, what returns took back.", _SHOWN),
+}
+"""What stages count on their own: the metric without its prefix, what it says, its labels besides the stage."""
+
+_MEASURED = {
+    "neighbour_recall": "Share of the exact lists' products that searches found lately.",
+    "largest_in_degree": "In how many similar lists the most listed product stands.",
+    "in_no_list_share": "Share of the products that stand in no similar list.",
+    "factor_generation": "Number of the refit that products' vectors go on from; 0 before the first.",
+}
+"""What stages measure of themselves."""
+
 
 class StageMetrics:
     """One stage's metrics in a registry of their own, so that stages can share a process in tests."""
@@ -66,68 +116,11 @@ class StageMetrics:
             registry=r,
         )
         self._observed = {
-            "image_fetch": Counter(
-                "recsys_image_fetches", "Image fetches by what came of them.", ["stage", "outcome"], registry=r
-            ),
-            "list_hits": Counter(
-                "recsys_list_hits",
-                "What shoppers did next, by its rank in their for-you list as published before, and in the shop's "
-                "popular and trending lists as a control.",
-                ["stage", "kind", "segment", "rank"],
-                registry=r,
-            ),
-            "list_reciprocal_ranks": Counter(
-                "recsys_list_reciprocal_ranks",
-                "The sum of the reciprocal ranks of the same events.",
-                ["stage", "kind", "segment"],
-                registry=r,
-            ),
-            "quarantines": Counter(
-                "recsys_quarantines",
-                "Shoppers whose rate no human has, that began to count for nobody else, or count again.",
-                ["stage", "change"],
-                registry=r,
-            ),
-            "scorer_hits": Counter(
-                "recsys_scorer_hits",
-                "A sample of what shoppers did next, by its rank in what each scorer alone would have listed.",
-                ["stage", "scorer", "segment", "rank"],
-                registry=r,
-            ),
-            "scorer_reciprocal_ranks": Counter(
-                "recsys_scorer_reciprocal_ranks",
-                "The sum of the reciprocal ranks of the same events.",
-                ["stage", "scorer", "segment"],
-                registry=r,
-            ),
-            "outcomes": Counter(
-                "recsys_outcomes",
-                "Clicks on recommendations, and cart-adds and purchases put down to them.",
-                ["stage", "outcome", *_SHOWN],
-                registry=r,
-            ),
-            "revenue": Counter(
-                "recsys_outcome_revenue",
-                "Revenue put down to recommendations, in the shop's currency.",
-                ["stage", *_SHOWN],
-                registry=r,
-            ),
-            "returned_revenue": Counter(
-                "recsys_outcome_returned_revenue",
-                "Of that, what returns took back.",
-                ["stage", *_SHOWN],
-                registry=r,
-            ),
+            name: Counter(f"recsys_{full_name}", text, ["stage", *labels], registry=r)
+            for name, (full_name, text, labels) in _OBSERVED.items()
         }
-
         self._measured = {
-            name: Gauge(f"recsys_{name}", text, ["stage"], registry=r)
-            for name, text in {
-                "neighbour_recall": "Share of the exact lists' products that searches found lately.",
-                "largest_in_degree": "In how many similar lists the most listed product stands.",
-                "in_no_list_share": "Share of the products that stand in no similar list.",
-                "factor_generation": "Number of the refit that products' vectors go on from; 0 before the first.",
-            }.items()
+            name: Gauge(f"recsys_{name}", text, ["stage"], registry=r) for name, text in _MEASURED.items()
         }
 
     def events(self, topic: str, outcome: str, amount: int) -> None:

@@ -15,8 +15,10 @@ from recsys.scoring.verdicts import Verdicts, judge
 from schemas.errors import ConfigurationError
 from schemas.events import ListedProduct, Reason
 
-MAX_QUERIES = 128
+_MAX_QUERIES = 128
 """Queries that are worked on at once at most: what they lead to fits a core's cache."""
+_MAX_SCORES = 4_000_000
+"""Products times queries at once at most, if there is more than one query; 4 bytes each."""
 
 
 class Blend:
@@ -35,6 +37,11 @@ class Blend:
         self._reasons = [_reasons(scorer) for scorer in self._scorers]
         self._weights = np.array([weights[scorer.name] for scorer in self._scorers])
         self._room = room(0)
+
+    @property
+    def max_queries(self) -> int:
+        """How many queries are best worked on at once: fewer where there are more products."""
+        return max(1, min(_MAX_QUERIES, _MAX_SCORES // self._slots.capacity))
 
     def recommend(self, queries: Queries, weights: Floats | None = None) -> list[list[ListedProduct]]:
         """For each query at most ``queries.n`` products, best first; ties go by a hash of the id.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.co_visits import ActionWeights
+from recsys.grouping import sums_by_group
 from recsys.histories import EventRow
-from recsys.keys import sums_by_group
 from recsys.scoring.slots import Floats, ProductSlots, Slots
 from schemas.events import Action
 

@@ -14,7 +14,7 @@ from recsys.compiled import Compiled
 compiling.main()
 there = gc.get_objects()
 print(sum(isinstance(one, Dispatcher) for one in there) > 20)
-print(*(one.py_func.__name__ for one in there if isinstance(one, Compiled) and not one.is_made))
+print(*(one.py_func.__name__ for one in there if isinstance(one, Compiled) and one._made is None))
 """
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from recsys.for_you import ForYou, ScoringRules
 from recsys.histories import History, HistoryEvent, HistoryRules
+from recsys.scoring.blend import Blend
 from recsys.scoring.query import QueryRules, make_queries
 from schemas.codec import encode
 from schemas.errors import ConfigurationError
@@ -132,9 +133,18 @@ def test_many_lists_are_those_that_each_history_has_alone(
     for_you.tables.put_row("b", row("b", "p", "d", share=0.3))
     histories = [("", history(*events)) for events in shoppers]
     singly = [for_you.recommend(each, n) for _, each in histories]
-    with patch("recsys.for_you.MAX_QUERIES", at_once):
+    with patch.object(Blend, "max_queries", at_once):
         assert list(for_you.recommend_many(histories, n)) == singly
     assert list(for_you.recommend_many(histories, n)) == singly
+
+
+def test_fewer_lists_are_made_at_once_where_there_are_more_products() -> None:
+    for_you = core()
+    assert for_you.max_queries == 128
+    with patch("recsys.scoring.blend._MAX_SCORES", 4_096):
+        assert for_you.max_queries == 4
+    with patch("recsys.scoring.blend._MAX_SCORES", 100):
+        assert for_you.max_queries == 1
 
 
 def test_more_products_than_there_was_room_for_are_listed_like_any() -> None:
