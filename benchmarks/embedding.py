@@ -19,11 +19,14 @@ import numpy as np
 from benchmarks.embed_process import picture_files
 from benchmarks.pictures import render
 from consumers.image_features.cleaning import clean
-from consumers.image_features.encoder import CHUNK, Encoder
+from consumers.image_features.encoder import Encoder
 from consumers.image_features.settings import ImageLimits, available_cpus
 from schemas.errors import ConfigurationError, RecsysError
 
 OnProgress = Callable[[int, int], None]
+
+_FEWEST = 4
+"""Pictures in a folder that is worth measuring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def bench_embed(
     """
     pictures = bench.images or _drawn(folder, bench.drawn)
     files = picture_files(pictures)
-    if len(files) < CHUNK:
+    if len(files) < _FEWEST:
         raise ConfigurationError(f"{pictures} has {len(files)} pictures; give a folder with more")
     contenders = {"": _Contender(pictures)}
     if importlib.util.find_spec("tensorflow") is not None:
@@ -82,11 +85,10 @@ def _limit(files: list[Path]) -> float:
     pictures = np.stack([clean(one, limits) for one in data])
     cleaning = (time.process_time() - start) / len(data)
     encoder = Encoder(num_threads=1)
-    encoder.embed(pictures[:CHUNK])
-    whole = pictures[: len(pictures) - len(pictures) % CHUNK]
+    encoder.embed(pictures[:2])
     start = time.process_time()
-    encoder.embed(whole)
-    encoding = (time.process_time() - start) / len(whole)
+    encoder.embed(pictures)
+    encoding = (time.process_time() - start) / len(pictures)
     return available_cpus() / (cleaning + encoding)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from consumers.image_features.encoder import CHUNK, Encoder
+from consumers.image_features.encoder import Encoder
 from consumers.image_features.encoder_file import EncoderDescription, Preprocessing, encoder_id_of, pack_encoder
 from training.architectures import Network
 from training.errors import ConversionError
@@ -103,7 +103,7 @@ def measure(path: Path) -> tuple[float, float]:
     encoder = Encoder(path)
     encoder.embed(sample_pictures(encoder.side, 1))
     ready_s = time.perf_counter() - start
-    pictures = sample_pictures(encoder.side, CHUNK)
+    pictures = sample_pictures(encoder.side)
     encoder.embed(pictures)
     done, start = 0, time.perf_counter()
     while (took := time.perf_counter() - start) < _MEASURED_SECONDS:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from consumers.image_features.catalogue_embedding import cleaned_pictures
-from consumers.image_features.encoder import CHUNK
 from consumers.image_features.pipeline import Fetched
 from consumers.image_features.settings import ImageSettings, available_cpus
 
@@ -24,6 +23,7 @@ MEMORY_BYTES = 1_500_000_000
 _MARGIN = 1.4
 """Side of the square that crops are taken from, relative to the network's."""
 _SMALLEST_CROP = 0.65
+_PICTURES_A_RUN = 4
 
 OnProgress = Callable[[int, int], None]
 
@@ -44,15 +44,15 @@ class Trunk:
         self._interpreter: Any = Interpreter(model_content=flat, num_threads=available_cpus())
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
-        self._interpreter.resize_tensor_input(self._input, (CHUNK, side, side, 3))
+        self._interpreter.resize_tensor_input(self._input, (_PICTURES_A_RUN, side, side, 3))
         self._interpreter.allocate_tensors()
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float16]:
         """From uint8 (n, side, side, 3) to (n, …); n is filled up to whole runs."""
         done = []
-        for start in range(0, len(pictures), CHUNK):
-            chunk = pictures[start : start + CHUNK].astype(np.float32)
-            missing = CHUNK - len(chunk)
+        for start in range(0, len(pictures), _PICTURES_A_RUN):
+            chunk = pictures[start : start + _PICTURES_A_RUN].astype(np.float32)
+            missing = _PICTURES_A_RUN - len(chunk)
             self._interpreter.set_tensor(self._input, np.pad(chunk, ((0, missing), (0, 0), (0, 0), (0, 0))))
             self._interpreter.invoke()
             done.append(self._interpreter.get_tensor(self._output)[: len(chunk)].astype(np.float16))

@@ -16,10 +16,6 @@ from consumers.image_features.encoder_file import DEFAULT_MODEL, SIDE, encoder_i
 from consumers.image_features.settings import available_cpus
 from schemas.errors import ConfigurationError
 
-CHUNK = 4
-"""Pictures in one run of the model. More gain nothing on a CPU, and leave its caches."""
-
-
 class Encoder:
     """Embeds pictures. Not safe to share between threads.
 
@@ -38,7 +34,7 @@ class Encoder:
         self._idle: SimpleQueue[_Run] = SimpleQueue()
         try:
             self.side = _side(self._flat)
-            self._one = _Run(self._flat, (1, self.side))
+            self._one = _Run(self._flat, self.side)
             self.dimensions = self._one.dimensions
         except (ValueError, RuntimeError) as error:
             raise ConfigurationError(f"{path} is no encoder of square RGB pictures: {error}") from error
@@ -52,50 +48,45 @@ class Encoder:
         if images.dtype != np.uint8 or images.shape[1:] != (self.side, self.side, 3):
             raise ValueError(f"give uint8 (n, {self.side}, {self.side}, 3), not {images.dtype} {images.shape}")
         features = np.empty((len(images), self.dimensions), np.float32)
-        whole = len(images) - len(images) % CHUNK
-        chunks = self._begin_chunks(images[:whole], features)
-        for start in range(whole, len(images)):
-            features[start : start + 1] = self._one(images[start : start + 1])
+        alone = len(images) == 1  # no other thread has to wake up for it
+        under_way = [] if alone else self._begin_each(images, features)
+        if alone:
+            features[:] = self._one(images)
 
         def result() -> NDArray[np.float32]:
-            for chunk in chunks:
-                chunk.result()
+            for one in under_way:
+                one.result()
             norms = np.linalg.norm(features, axis=1, keepdims=True)
             units: NDArray[np.float32] = features / np.maximum(norms, np.finfo(np.float32).tiny)
             return units
 
         return result
 
-    def _begin_chunks(self, images: NDArray[np.uint8], features: NDArray[np.float32]) -> list[Future[None]]:
-        """Runs of one thread each take chunk after chunk; threads of one run would wait for each other."""
+    def _begin_each(self, images: NDArray[np.uint8], features: NDArray[np.float32]) -> list[Future[None]]:
+        """Runs of one thread each take picture after picture; threads of one run would wait for each other."""
         if len(images) and self._threads is None:
             self._threads = ThreadPoolExecutor(self._num_threads, "encoder")
             for _ in range(self._num_threads):
-                self._idle.put(_Run(self._flat, (CHUNK, self.side)))
+                self._idle.put(_Run(self._flat, self.side))
 
-        def embed_chunk(start: int) -> None:
+        def embed_one(number: int) -> None:
             run = self._idle.get()  # there are as many as threads
             try:
-                features[start : start + CHUNK] = run(images[start : start + CHUNK])
+                features[number] = run(images[number : number + 1])[0]
             finally:
                 self._idle.put(run)
 
-        starts = range(0, len(images), CHUNK)
-        return [] if self._threads is None else [self._threads.submit(embed_chunk, start) for start in starts]
+        return [] if self._threads is None else [self._threads.submit(embed_one, n) for n in range(len(images))]
 
 
 class _Run:
-    """An interpreter of one thread, whose input holds exactly so many pictures of so many pixels a side.
+    """An interpreter of one thread for one picture: what passes between layers stays in a core's cache."""
 
-    Laying the model out for another size costs more than a run.
-    """
-
-    def __init__(self, flat: bytes, shape: tuple[int, int]) -> None:
-        size, side = shape
+    def __init__(self, flat: bytes, side: int) -> None:
         self._interpreter: Any = Interpreter(model_content=flat, num_threads=1)
         given = _input(self._interpreter)
         self._input = given["index"]
-        self._interpreter.resize_tensor_input(self._input, (size, side, side, 3), strict=True)
+        self._interpreter.resize_tensor_input(self._input, (1, side, side, 3), strict=True)
         self._interpreter.allocate_tensors()
         result = self._interpreter.get_output_details()[0]
         if len(result["shape"]) != 2:
