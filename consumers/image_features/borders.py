@@ -42,7 +42,8 @@ class Surroundings(NamedTuple):
 
 def shows_nothing(picture: Image.Image) -> bool:
     """True for an RGB picture that is all of about one colour."""
-    values = np.array(_reduced(picture).histogram()).reshape(3, 256).cumsum(axis=1)  # in C, without the interpreter
+    of_value = np.array(_reduced(picture).histogram()).reshape(3, 256)  # in C, without holding the interpreter
+    values = of_value.cumsum(axis=1)
     strays = _STRAY_PIXELS * values[0, -1]
     low, high = (values <= strays).sum(axis=1), (values < values[0, -1] - strays).sum(axis=1)
     return bool((high - low).max() < _FLAT)

@@ -16,6 +16,7 @@ from consumers.image_features.encoder_file import DEFAULT_MODEL, SIDE, encoder_i
 from consumers.image_features.settings import available_cpus
 from schemas.errors import ConfigurationError
 
+
 class Encoder:
     """Embeds pictures. Not safe to share between threads.
 
